@@ -1,0 +1,1 @@
+"""Tools for working on this project; none of them is needed to run a playbook."""
