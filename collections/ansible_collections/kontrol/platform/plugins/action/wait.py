@@ -1,0 +1,60 @@
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Wait for objects: see the documentation of the module of the same name."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from ansible_collections.kontrol.platform.plugins.module_utils.action_base import KontrolAction
+from ansible_collections.kontrol.platform.plugins.module_utils.kube import fields, session
+from ansible_collections.kontrol.platform.plugins.module_utils.kube.client import Client
+from ansible_collections.kontrol.platform.plugins.module_utils.kube.discovery import Discovery
+from ansible_collections.kontrol.platform.plugins.module_utils.kube.inventory import Inventory
+from ansible_collections.kontrol.platform.plugins.module_utils.kube.wait import Target, Waiter
+
+
+class ActionModule(KontrolAction):
+    """Wait until objects are ready."""
+
+    ARGUMENTS: ClassVar[dict[str, dict[str, Any]]] = {
+        "kubeconfig": session.KUBECONFIG,
+        "component": {"type": "str"},
+        "objects": {
+            "type": "list",
+            "elements": "dict",
+            "options": {**session.REFERENCE, "field": {"type": "str"}, "value": {"type": "str"}},
+        },
+        "timeout": {"type": "int", "default": 300},
+    }
+    RULES: ClassVar[dict[str, Any]] = {
+        "required_one_of": [["component", "objects"]],
+        "mutually_exclusive": [["component", "objects"]],
+    }
+
+    def execute(self, args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        """Wait; in check mode there is nothing to wait for."""
+        del task_vars
+        for one in args["objects"] or []:
+            if one["field"]:
+                fields.parse(one["field"])
+        if self.check_mode:
+            return {"changed": False, "skipped": True, "msg": "Nothing is waited for in check mode", "waited": []}
+        with session.connected(args["kubeconfig"]) as client:
+            waiter = Waiter(client, self._targets(client, args), args["timeout"], self._display.display)
+            waiter.run()
+            for target, outcome in waiter.outcomes.items():
+                if outcome.verdict.text:
+                    self._display.display(f"{target.id}: {outcome.verdict.text}")
+            return {"changed": False, "waited": waiter.summary()}
+
+    @staticmethod
+    def _targets(client: Client, args: dict[str, Any]) -> list[Target]:
+        discovery = Discovery(client)
+        if args["component"]:
+            ids = sorted(Inventory(client, args["component"]).read())
+            return [Target(which, discovery.preferred(which.group, which.kind)) for which in ids]
+        references = zip(session.object_ids(args["objects"]), args["objects"], strict=True)
+        return [
+            Target(which, discovery.resource(one["api_version"], one["kind"]), one["field"], one["value"])
+            for which, one in references
+        ]

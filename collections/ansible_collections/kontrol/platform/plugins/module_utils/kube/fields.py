@@ -1,0 +1,182 @@
+"""Field paths: named in `take_over`, `server_fields` and in a wait, and found in objects and in managedFields."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from ansible_collections.kontrol.platform.plugins.module_utils.errors import KontrolError
+from ansible_collections.kontrol.platform.plugins.module_utils.kube.client import MANAGER
+from ansible_collections.kontrol.platform.plugins.module_utils.kube.objects import Object, ObjectId
+
+_STEP = re.compile(
+    r"""\.?(?P<name>[A-Za-z_$][\w$/-]*)
+      | \["(?P<quoted>[^"]+)"\]
+      | \[(?P<index>\d+)\]
+      | \[(?P<all>\*)\]
+      | \[(?P<key>[\w.-]+)=(?P<value>[^\]]*)\]""",
+    re.VERBOSE,
+)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a path: a key, an index, all items, or the item whose key has a value.
+
+    Attributes:
+        kind: name, index, all or match.
+        name: The key.
+        value: What the key of a list item must be, or the index.
+    """
+
+    kind: str
+    name: str = ""
+    value: str = ""
+
+
+def parse(path: str) -> tuple[Step, ...]:
+    """Read a path such as `status.phase`, `webhooks[*].failurePolicy`, `status.conditions[type=Ready].status`.
+
+    Keys with dots are written `metadata.labels["a.b/c"]`.
+
+    Raises:
+        KontrolError: It is not such a path.
+    """
+    steps, position = [], 0
+    while position < len(path):
+        found = _STEP.match(path, position)
+        if not found:
+            break
+        steps.append(_step(found))
+        position = found.end()
+    if not steps or position < len(path):
+        raise KontrolError(f"Field path '{path}' cannot be read at '{path[position:]}'; write it like status.phase")
+    return tuple(steps)
+
+
+def _step(found: re.Match[str]) -> Step:
+    if found["index"] is not None:
+        return Step("index", value=found["index"])
+    if found["all"]:
+        return Step("all")
+    if found["key"]:
+        return Step("match", found["key"], found["value"].strip("\"'"))
+    return Step("name", found["name"] or found["quoted"])
+
+
+def lookup(obj: Any, path: tuple[Step, ...]) -> Any:
+    """Return the value at a path, None when there is none; `[*]` is the first item."""
+    for step in path:
+        if step.kind == "name":
+            obj = obj.get(step.name) if isinstance(obj, dict) else None
+        elif not isinstance(obj, list):
+            return None
+        else:
+            fitting = obj if step.kind != "match" else [i for i in obj if str(_key(i, step.name)) == step.value]
+            index = int(step.value) if step.kind == "index" else 0
+            obj = fitting[index] if index < len(fitting) else None
+    return obj
+
+
+def _key(item: Any, name: str) -> Any:
+    return item.get(name) if isinstance(item, dict) else None
+
+
+@dataclass(frozen=True)
+class Scope:
+    """A field path, for all objects of a task or for some of them.
+
+    Attributes:
+        path: The path as written, with a leading dot as in the server's messages.
+        target: `<Kind>[.<group>]`, an object id, or empty for all.
+    """
+
+    path: str
+    target: str = ""
+
+    @classmethod
+    def read(cls, text: str) -> Scope:
+        """Read `[<Kind>[.<group>] [[<namespace>/]<name>] ]<path>`."""
+        target, _, path = text.strip().rpartition(" ")
+        parse(path)
+        return cls("." + path.removeprefix("."), target.strip())
+
+    def fits(self, which: ObjectId) -> bool:
+        """Whether it is meant for an object."""
+        return not self.target or self.target in {which.type, str(which)}
+
+
+def owned_fields(live: Object, manager: str = MANAGER) -> Object | None:
+    """Return what managedFields says that our applies own (source: FieldsV1), None when nothing."""
+    for entry in live["metadata"].get("managedFields") or []:
+        if entry.get("manager") == manager and entry.get("operation") == "Apply" and not entry.get("subresource"):
+            return dict(entry.get("fieldsV1") or {}) or None
+    return None
+
+
+def leave_to_server(body: Object, live: Object, scopes: Iterable[Scope]) -> None:
+    """Change a body so that it leaves fields of an existing object as they are.
+
+    What another manager owns is not sent at all. What is still ours is sent as it is: to leave it out would remove it.
+
+    Args:
+        body: What is about to be sent; changed in place.
+        live: The object as it is.
+        scopes: The fields.
+    """
+    owned = owned_fields(live)
+    for scope in scopes:
+        if scope.fits(ObjectId.of(body)):
+            _leave(body, live, owned, parse(scope.path))
+
+
+def _leave(body: Any, live: Any, owned: Any, path: tuple[Step, ...]) -> None:
+    step, rest = path[0], path[1:]
+    if step.kind != "name":
+        for item, its_live, its_owned in _paired(body, live, owned, step):
+            if rest:
+                _leave(item, its_live, its_owned, rest)
+        return
+    if not isinstance(body, dict) or step.name not in body:
+        return
+    below, mine = _key(live, step.name), _owned_below(owned, f"f:{step.name}")
+    if rest:
+        _leave(body[step.name], below, mine, rest)
+    elif mine is None:
+        del body[step.name]
+    elif below is not None:
+        body[step.name] = below
+
+
+def _owned_below(owned: Any, key: str) -> Any:
+    """Return the owned set one step down; a leaf (an atomic value) owns all that is below it, None owns nothing."""
+    return owned if not owned else owned.get(key)
+
+
+def _paired(body: Any, live: Any, owned: Any, step: Step) -> list[tuple[Any, Any, Any]]:
+    """Return the items of a list that a step means, each with its live twin and its owned set."""
+    if not isinstance(body, list):
+        return []
+    found = []
+    lives = live if isinstance(live, list) else []
+    for index, item in enumerate(body):
+        if (step.kind == "index" and index != int(step.value)) or (
+            step.kind == "match" and str(_key(item, step.name)) != step.value
+        ):
+            continue
+        name = _key(item, "name")
+        twins = [twin for twin in lives if name is not None and _key(twin, "name") == name] or lives[index : index + 1]
+        found.append((item, twins[0] if twins else None, _owned_item(owned, item)))
+    return found
+
+
+def _owned_item(owned: Any, item: Any) -> Any:
+    if not owned:
+        return owned
+    for key, below in owned.items():
+        if key.startswith("k:") and all(_key(item, name) == value for name, value in json.loads(key[2:]).items()):
+            return below
+    return None
