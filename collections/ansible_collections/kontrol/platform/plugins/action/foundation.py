@@ -1,0 +1,115 @@
+"""Make, verify and remove what outlives the clusters of a region; documented in plugins/modules/foundation.py."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any, ClassVar
+
+from ansible.utils.display import Display
+
+from ansible_collections.kontrol.platform.plugins.module_utils import identity
+from ansible_collections.kontrol.platform.plugins.module_utils.action_base import KontrolAction
+from ansible_collections.kontrol.platform.plugins.module_utils.backup_store import ACCESS_SECRET, SECRET_SECRET
+from ansible_collections.kontrol.platform.plugins.module_utils.drivers.base import load_record
+from ansible_collections.kontrol.platform.plugins.module_utils.errors import KontrolError
+from ansible_collections.kontrol.platform.plugins.module_utils.region_run import (
+    PERSON_FILE,
+    RegionRun,
+    check,
+    current_run,
+    entry,
+    result,
+    verified,
+)
+from ansible_collections.kontrol.platform.plugins.module_utils.secrets import KEY_FILE, STORE_FILE
+
+BACKUP_SECRETS = [ACCESS_SECRET, SECRET_SECRET]
+
+
+class ActionModule(KontrolAction):
+    """Identity, secret store and backup store of one region."""
+
+    ARGUMENTS: ClassVar[dict[str, dict[str, Any]]] = {
+        "state": {"type": "str", "default": "present", "choices": ["present", "verified", "absent"]},
+        "region": {"type": "str", "required": True},
+        "private": {"type": "str", "required": True},
+        "image": {"type": "str", "required": True},
+    }
+
+    def execute(self, args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        """Dispatch on the state."""
+        del task_vars
+        region = RegionRun(args["region"], current_run(), Path(args["private"]), Display().display)
+        if args["state"] == "verified":
+            return {"changed": False} if self.check_mode else verified("the foundation", verify(region, args["image"]))
+        if args["state"] == "absent":
+            return self._absent(region, args["image"])
+        objects = planned(region, args["image"]) if self.check_mode else make(region, args["image"])
+        return result(objects)
+
+    def _absent(self, region: RegionRun, image: str) -> dict[str, Any]:
+        """Remove container, backups, secrets and identity; the records of runs stay."""
+        if load_record(region.folder) is not None and not self.check_mode:
+            raise KontrolError(f'Region "{region.region}" still has a cluster; remove it before its foundation')
+        store = region.backup_store(image)
+        there = region.docker.container(store.name) is not None
+        known = identity.load(region.folder) is not None
+        objects = [
+            entry(f"BackupStore {region.region}", "delete" if there else "none"),
+            entry(f"SecretStore {region.region}", "delete" if region.secret_store().exists() else "none"),
+            entry(f"Identity {region.region}", "delete" if known else "none"),
+        ]
+        if not self.check_mode:
+            store.remove()
+            shutil.rmtree(region.folder / "backups", ignore_errors=True)
+            for name in (
+                PERSON_FILE,
+                STORE_FILE,
+                KEY_FILE,
+                identity.FILE,
+            ):  # the identity last: with it a killed removal goes on
+                (region.folder / name).unlink(missing_ok=True)
+        return result(objects)
+
+
+def planned(region: RegionRun, image: str) -> list[dict[str, Any]]:
+    """Return what `make` would do; nothing is written."""
+    store = region.secret_store()
+    names = store.names()
+    credentials = region.backup_credentials if set(BACKUP_SECRETS) <= set(names) else None
+    return [
+        entry(f"Identity {region.region}", "none" if identity.load(region.folder) else "create"),
+        entry(f"SecretStore {region.region}", "none" if store.exists() else "create"),
+        *(entry(f"StoredSecret {name}", "none" if name in names else "create") for name in BACKUP_SECRETS),
+        entry(f"BackupStore {region.region}", region.backup_store(image).verdict(credentials)),
+    ]
+
+
+def make(region: RegionRun, image: str) -> list[dict[str, Any]]:
+    """Make what is missing and return what was done."""
+    _own, new_identity = identity.ensure(region.folder, region.region, region.run)
+    store = region.secret_store()
+    new_store = store.create()
+    new_secrets = store.ensure_all(BACKUP_SECRETS)
+    verb = region.backup_store(image).ensure(*region.backup_credentials())
+    return [
+        entry(f"Identity {region.region}", "create" if new_identity else "none"),
+        entry(f"SecretStore {region.region}", "create" if new_store else "none"),
+        *(entry(f"StoredSecret {name}", "create" if name in new_secrets else "none") for name in BACKUP_SECRETS),
+        entry(f"BackupStore {region.region}", verb),
+    ]
+
+
+def verify(region: RegionRun, image: str) -> list[dict[str, Any]]:
+    """Return the checks of the foundation, by effect: a secret is opened, the backup store is asked."""
+    try:
+        opened = f"{len(region.secret_store().names())} secrets" if region.backup_credentials() else ""
+    except KontrolError as error:
+        opened = str(error)
+    store = region.backup_store(image)
+    address = store.answering()
+    return [
+        check("secret store opens", region.region, "secrets", opened, ok=opened.endswith("secrets")),
+        check("backup store answers", store.name, "an S3 answer", address or "no answer", ok=bool(address)),
+    ]

@@ -1,0 +1,190 @@
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Keep what a run does: its id, its journal, its record and report; and make its children die with it."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: run
+type: aggregate
+short_description: Journal, record and report of a run
+version_added: 0.1.0
+author: KONTROL (@kontrol)
+description:
+  - Gives each run of C(ansible-playbook) an id, and marks its children with it.
+  - Takes variables that could redirect a run (such as E(KUBECONFIG) and E(AWS_PROFILE)) out of the environment.
+  - Makes Ansible's workers die when the controller dies.
+  - Once M(kontrol.platform.session) has begun a run in a region, it journals each phase before it starts, and collects
+    what the tasks' results tell as C(kontrol_objects) and C(kontrol_checks).
+  - At the end it prints the checks as a table, the duration with its definition, and the path of the report. In check
+    mode it prints the same and writes nothing.
+requirements:
+  - enabled in configuration
+"""
+
+import atexit
+import os
+import re
+import secrets
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ansible import constants as C  # noqa: N812 - the name that Ansible's own plugins use
+from ansible.plugins.callback import CallbackBase
+
+from ansible_collections.kontrol.platform.plugins.module_utils import process, region_run, run_record, state
+from ansible_collections.kontrol.platform.plugins.module_utils.text_table import checks_table
+
+if TYPE_CHECKING:
+    from ansible.executor.stats import AggregateStats
+    from ansible.executor.task_result import CallbackTaskResult
+    from ansible.playbook import Playbook
+    from ansible.playbook.task import Task
+
+VERBS = frozenset(
+    "begin prove access precheck deploy verify upgrade remove backup restore status kubeconfig confirm".split(),
+)
+IN_ROLE = re.compile(r"/roles/(?P<role>[^/]+)/tasks/(?P<verb>[^/]+)\.yml:")
+
+
+def new_run_id() -> str:
+    """Return the id of a run: when it started, and four random digits."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
+
+
+def seconds_since_process_start() -> float:
+    """Return how long this process runs; 0 where the system does not tell (no /proc)."""
+    try:
+        ticks = int(Path("/proc/self/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19])
+        return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK"))
+    except (OSError, AttributeError, IndexError, ValueError):
+        return 0.0
+
+
+def phase_of(path: str) -> str:
+    """Return role and verb of a task from where it is written; "" for a part of a verb, which has a file of its own."""
+    found = IN_ROLE.search(path or "")
+    return f"{found['role']} {found['verb']}" if found and found["verb"] in VERBS else ""
+
+
+class CallbackModule(CallbackBase):
+    """Adds to the output of the stdout callback, it does not replace it."""
+
+    CALLBACK_VERSION: ClassVar[float] = 2.0
+    CALLBACK_TYPE: ClassVar[str] = "aggregate"
+    CALLBACK_NAME: ClassVar[str] = "kontrol.platform.run"
+    CALLBACK_NEEDS_ENABLED: ClassVar[bool] = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._run = ""
+        self._playbook = ""
+        self._started = 0.0
+        self._pid = 0
+        self._records: dict[str, run_record.RunRecord] = {}
+
+    def v2_playbook_on_start(self, playbook: Playbook) -> None:
+        """Make the run: id, marks for the children, a clean environment."""
+        self._started = time.monotonic() - seconds_since_process_start()
+        self._run = new_run_id()
+        self._playbook = Path(playbook._file_name or "playbook").stem  # noqa: SLF001 - it has no public name
+        self._pid = os.getpid()
+        process.scrub_own_environment()
+        os.environ[region_run.RUN] = self._run
+        os.environ[region_run.MAIN_PID] = str(self._pid)
+        os.environ[region_run.PLAYBOOK] = self._playbook
+        os.environ[region_run.STARTED] = state.now()
+        process.arm_forks()
+        atexit.register(self._at_exit)
+
+    def v2_playbook_on_task_start(self, task: Task, is_conditional: bool) -> None:
+        """Journal the phase before its first task is handed to a worker."""
+        del is_conditional
+        phase = phase_of(task.get_path() or "")
+        for record in self._records.values() if phase else ():
+            if line := record.enter(phase):
+                self._say(line if len(self._records) == 1 else f"{record.region}: {line}", C.COLOR_VERBOSE)
+
+    def v2_runner_on_ok(self, result: CallbackTaskResult) -> None:
+        """Collect what a task did."""
+        self._collect(result)
+
+    def v2_runner_on_failed(self, result: CallbackTaskResult, ignore_errors: bool = False) -> None:
+        """Collect what a task did before it failed, and why it failed."""
+        self._collect(result)
+        record = self._records.get(result.host.get_name())
+        if record is not None and not ignore_errors:
+            record.fail(result.task_name, str(result.result.get("msg", "no message")))
+
+    def v2_playbook_on_stats(self, stats: AggregateStats) -> None:
+        """End the run."""
+        for host, record in self._records.items():
+            summary = stats.summarize(host)
+            ok = not (summary["failures"] or summary["unreachable"])
+            self._close(record, ok=ok)
+        self._records.clear()
+
+    def _collect(self, result: CallbackTaskResult) -> None:
+        whole = result.result
+        host = result.host.get_name()
+        for one in [whole, *(item for item in whole.get("results") or [] if isinstance(item, dict))]:
+            if session := one.get("kontrol_session"):
+                self._begin(host, session)
+            self._print_objects(one.get("kontrol_objects") or [])
+            for line in one.get("kontrol_lines") or []:
+                self._say(line)
+            if host in self._records:
+                self._records[host].add(one)
+
+    def _begin(self, host: str, session: dict[str, Any]) -> None:
+        folder = Path(session["folder"]) if session["folder"] else None
+        record = run_record.RunRecord(self._run, session["region"], self._playbook, folder, self._started)
+        record.deviations = dict(session["deviations"])
+        record.begin(self._pid)
+        self._records[host] = record
+
+    def _print_objects(self, objects: list[dict[str, Any]]) -> None:
+        for one in objects:
+            if one["verb"] != "none":
+                color = C.COLOR_ERROR if one["verb"] in {"delete", "prune"} else C.COLOR_CHANGED
+                self._say(f"{one['verb']} {one['object']} ({one['known']})", color)
+
+    def _close(self, record: run_record.RunRecord, *, ok: bool) -> None:
+        if record.checks:
+            self._say("")
+            for line in checks_table(record.checks):
+                self._say(line, C.COLOR_ERROR if line.startswith("FAIL") else None)
+        ended = record.end(ok=ok)
+        for line in summary_lines(record, ended):
+            self._say(line, None if ok else C.COLOR_ERROR)
+
+    def _at_exit(self) -> None:
+        """Journal a run that a person ended: the controller ends in order, but no stats came."""
+        if os.getpid() == self._pid:
+            for record in self._records.values():
+                record.interrupted()
+
+    def _say(self, line: str, color: str | None = None) -> None:
+        self._display.display(line, color=color)
+
+
+def summary_lines(record: run_record.RunRecord, ended: dict[str, Any]) -> list[str]:
+    """Return the last lines of a run: what, how it went, how long and by which definition, where the report is."""
+    failed = sum(not one["ok"] for one in record.checks)
+    changed = sum(one["verb"] != "none" for one in record.objects)
+    checked = record.folder is None
+    verb = "would change" if checked else "changed"
+    what = f"{record.playbook} in region {record.region}{' (check mode)' if checked else ''}"
+    objects = f"{changed} {verb}, {len(record.objects) - changed} as declared"
+    checks = f"{len(record.checks) - failed} ok, {failed} failed"
+    lines = [
+        "",
+        f"Run {record.run} of {what}: {ended['status']}",
+        f"  objects: {objects}; checks: {checks}",
+        f"  duration: {ended['seconds']} s ({run_record.DURATION})",
+    ]
+    if record.deviations:
+        listed = "" if checked else ", listed in the report"
+        lines.append(f"  lab: {len(record.deviations)} artifacts deviate from their pins{listed}")
+    return [*lines, "  report: none in check mode" if checked else f"  report: {record.folder}/{run_record.REPORT}"]

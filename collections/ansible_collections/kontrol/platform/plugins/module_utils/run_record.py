@@ -1,0 +1,187 @@
+"""What is kept of a run: a journal as it goes, a record and a report at its end; and how they are told again."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from ansible_collections.kontrol.platform.plugins.module_utils import state
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+JOURNAL: Final = "journal.jsonl"
+RECORD: Final = "record.json"
+REPORT: Final = "report.json"
+DURATION: Final = "from the start of the process ansible-playbook to the end of its last task"
+PHASE: Final = "from the start of its first task to the start of the next phase"
+LONGEST_MESSAGE: Final = 2000
+ENDED: Final = {"end", "interrupted", "killed"}
+LOOK_BACK: Final = 20
+
+
+@dataclass
+class Phase:
+    """One role and verb of a run."""
+
+    name: str
+    at: str
+    seconds: float = 0.0
+
+
+@dataclass
+class RunRecord:
+    """One run in one region, while it goes.
+
+    Attributes:
+        run: Id of the run.
+        region: Name of the region.
+        playbook: File name of the playbook, without `.yml`.
+        folder: Where it is kept; None in check mode, when nothing may be written.
+        started: When the process started, on the clock given.
+        deviations: Artifacts for which the lab has something else than the pin.
+    """
+
+    run: str
+    region: str
+    playbook: str
+    folder: Path | None
+    started: float
+    clock: Callable[[], float] = time.monotonic
+    deviations: dict[str, str] = field(default_factory=dict)
+    phases: list[Phase] = field(default_factory=list)
+    objects: list[dict[str, Any]] = field(default_factory=list)
+    checks: list[dict[str, Any]] = field(default_factory=list)
+    failures: list[dict[str, str]] = field(default_factory=list)
+    previous: dict[str, float] = field(default_factory=dict)
+    began: str = field(default_factory=state.now)
+    _phase_started: float = 0.0
+
+    def begin(self, pid: int) -> None:
+        """Write the first line of the journal, and read how long the phases took last time."""
+        if self.folder is not None:
+            self.previous = last_phases(self.folder.parent, self.playbook, self.run)
+        about = {"run": self.run, "region": self.region, "playbook": self.playbook, "pid": pid}
+        self._journal("run", at=self.began, **about)
+
+    def enter(self, name: str) -> str:
+        """Journal a phase before it starts, and return the line that announces it; "" when it is going on already."""
+        if self.phases and self.phases[-1].name == name:
+            return ""
+        self._close_phase()
+        self._phase_started = self.clock()
+        self.phases.append(Phase(name, state.now()))
+        self._journal("phase", phase=name, at=self.phases[-1].at)
+        return self._announcement(name)
+
+    def add(self, result: dict[str, Any]) -> None:
+        """Take over what a task's result tells of objects and checks."""
+        objects, checks = result.get("kontrol_objects") or [], result.get("kontrol_checks") or []
+        self.objects += objects
+        self.checks += checks
+        changed = [f"{one['verb']} {one['object']}" for one in objects if one["verb"] != "none"]
+        if changed:
+            self._journal("objects", at=state.now(), changed=changed)
+
+    def fail(self, task: str, message: str) -> None:
+        """Journal that a task failed."""
+        self.failures.append({"task": task, "message": message[:LONGEST_MESSAGE]})
+        self._journal("failed", at=state.now(), **self.failures[-1])
+
+    def interrupted(self) -> None:
+        """Journal that the person ended the run."""
+        self._journal("interrupted", at=state.now())
+
+    def end(self, *, ok: bool) -> dict[str, Any]:
+        """Close the run: record, report, last line of the journal; return the record."""
+        self._close_phase()
+        record = {**self._about(ok=ok), **self._content()}
+        if self.folder is not None:
+            state.write_json(self.folder / RECORD, record)
+            state.write_json(self.folder / REPORT, {**self._about(ok=ok), **self._proof()})
+        self._journal("end", at=record["ended"], status=record["status"], seconds=record["seconds"])
+        return record
+
+    def _about(self, *, ok: bool) -> dict[str, Any]:
+        return {
+            "run": self.run,
+            "region": self.region,
+            "playbook": self.playbook,
+            "status": "ok" if ok else "failed",
+            "started": self.began,
+            "ended": state.now(),
+            "seconds": round(self.clock() - self.started, 1),
+            "seconds_definition": DURATION,
+        }
+
+    def _content(self) -> dict[str, Any]:
+        phases = [{"phase": one.name, "at": one.at, "seconds": one.seconds} for one in self.phases]
+        return {"phases": phases, "phase_definition": PHASE, "objects": self.objects, "failures": self.failures}
+
+    def _proof(self) -> dict[str, Any]:
+        deviations = [{"artifact": name, "deviation": text} for name, text in sorted(self.deviations.items())]
+        return {"checks": self.checks, "deviations": deviations, "failures": self.failures}
+
+    def _close_phase(self) -> None:
+        if self.phases:
+            self.phases[-1].seconds = round(self.clock() - self._phase_started, 1)
+
+    def _announcement(self, name: str) -> str:
+        """Return what starts, how far the run is, and how long it took last time."""
+        if name not in self.previous:
+            return f"Phase {len(self.phases)}: {name}"
+        order = list(self.previous)
+        left = sum(list(self.previous.values())[order.index(name) :])
+        place = f"Phase {order.index(name) + 1} of {len(order)}: {name}"
+        return f"{place}, {self.previous[name]:.0f} s last time, about {left:.0f} s to the end"
+
+    def _journal(self, event: str, **data: Any) -> None:
+        if self.folder is not None:
+            state.append_line(self.folder / JOURNAL, {"event": event, **data})
+
+
+def last_phases(runs: Path, playbook: str, but: str = "") -> dict[str, float]:
+    """Return the phases of the newest run of this playbook that ended well, with their seconds, in order."""
+    folders = sorted((one for one in runs.glob("*Z-*") if one.name != but), reverse=True)[:LOOK_BACK]
+    for folder in folders:
+        record = state.read_json(folder / RECORD) or {}
+        if record.get("playbook") == playbook and record.get("status") == "ok":
+            return {str(one["phase"]): float(one["seconds"]) for one in record.get("phases", [])}
+    return {}
+
+
+def latest(runs: Path) -> Path | None:
+    """Return the folder of the newest run that has a journal."""
+    return max((one for one in runs.glob("*Z-*") if (one / JOURNAL).is_file()), default=None)
+
+
+def story(folder: Path, *, writing: bool) -> str:
+    """Return one line on what a run did or left.
+
+    Args:
+        folder: Its folder.
+        writing: Whether that run holds the region's lock right now.
+    """
+    lines = state.read_lines(folder / JOURNAL)
+    if not lines:
+        return f"run {folder.name} left no journal"
+    first, last = lines[0], lines[-1]
+    what = f"run {folder.name} of {first.get('playbook', '?')}"
+    phase = next((str(one["phase"]) for one in reversed(lines) if one["event"] == "phase"), "")
+    during = f' during phase "{phase}"' if phase else " before its first phase"
+    if last["event"] == "end":
+        return f"{what} ended {last['status']} at {last['at']} after {last['seconds']} s{_why(lines)}"
+    if last["event"] == "interrupted":
+        return f"{what} was interrupted{during} at {last['at']}; run the same command again"
+    if last["event"] == "killed":
+        return f"{what} was killed{during} at {last['at']}; run the same command again"
+    if writing:
+        return f"{what} is going on{during}, since {first['at']}"
+    return f"{what} was killed{during}, its last sign of life is of {last.get('at', '?')}; run the same command again"
+
+
+def _why(lines: list[dict[str, Any]]) -> str:
+    failed = [one for one in lines if one["event"] == "failed"]
+    return f": {failed[-1]['task']}: {failed[-1]['message']}" if failed else ""
