@@ -1,0 +1,1 @@
+"""The lab: what stands in for the internet where no image registry can be reached (see README.md)."""
