@@ -1,0 +1,79 @@
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Filters of the component roles: thin, the work is in module_utils."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+from ansible.errors import AnsibleFilterError
+
+from ansible_collections.kontrol.platform.plugins.module_utils import charts, matrix, quantities, verification
+from ansible_collections.kontrol.platform.plugins.module_utils.action_base import plain
+from ansible_collections.kontrol.platform.plugins.module_utils.errors import KontrolError
+from ansible_collections.kontrol.platform.plugins.module_utils.kube.objects import SENTINEL
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+
+def chart_objects(rendered: Iterable[str], sources: list[str], mapped: dict[str, str] | None = None) -> list[Any]:
+    """Return the objects of charts that were rendered in order, and then all again in the same order."""
+    texts = list(rendered)
+    if len(texts) != 2 * len(sources):
+        raise KontrolError(f"Expected {len(sources)} charts rendered twice, found {len(texts)} renderings")
+    pairs = zip(texts, texts[len(sources) :], sources, strict=False)
+    return [obj for first, second, source in pairs for obj in charts.objects(first, second, source, mapped)]
+
+
+def sha256_of(text: str) -> str:
+    """Return the SHA-256 of a text; one that is not known yet stays unknown."""
+    return SENTINEL if SENTINEL in text else hashlib.sha256(text.encode()).hexdigest()
+
+
+def _guarded(work: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a filter plain values, and turn its errors into Ansible's."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return work(*map(plain, args), **{name: plain(value) for name, value in kwargs.items()})
+        except (KontrolError, ValueError) as error:
+            raise AnsibleFilterError(str(error)) from error
+
+    return call
+
+
+class FilterModule:
+    """The filters by name."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        """Return them."""
+        found: dict[str, Callable[..., Any]] = {
+            "chart_objects": chart_objects,
+            "login_checks": verification.login_checks,
+            "matrix_answers": verification.answers,
+            "matrix_checks": _matrix_checks,
+            "matrix_plan": matrix.plan,
+            "mesh_checks": verification.mesh_checks,
+            "mesh_jobs": verification.mesh_jobs,
+            "probe_jobs": _probe_jobs,
+            "rows_checks": verification.rows_checks,
+            "sha256_of": sha256_of,
+            "sidecar_checks": verification.sidecar_checks,
+            "strict_checks": verification.strict_checks,
+            "times": quantities.times,
+            "to_bytes": quantities.to_bytes,
+            "with_host": verification.with_host,
+        }
+        return {name: _guarded(work) for name, work in found.items()}
+
+
+def _matrix_checks(jobs: Any, pods: Any, declared: Any, exceptions: Any = matrix.SIDECAR_PORTS) -> list[Any]:
+    plan = matrix.plan(pods, declared, exceptions)
+    return matrix.judge(plan, verification.answers(jobs), pods, declared, exceptions)
+
+
+def _probe_jobs(plan: Any, image: str, differing: Any = None) -> list[Any]:
+    return [
+        verification.probe_job(place, image, plan[place], **(differing or {}).get(place, {})) for place in matrix.PLACES
+    ]

@@ -1,0 +1,301 @@
+"""Run Jobs of the tools image in the cluster and read what they report.
+
+The arguments travel in an annotation of the pod that it sees as a file (downward API), so a Job is one object and goes
+as one. What cannot start, has no result or ends badly is an error with the reason; it is never taken for a pass.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from ansible_collections.kontrol.platform.plugins.module_utils.errors import KontrolError
+from ansible_collections.kontrol.platform.plugins.module_utils.kube import guard
+from ansible_collections.kontrol.platform.plugins.module_utils.kube.client import ApiError, Client
+from ansible_collections.kontrol.platform.plugins.module_utils.kube.objects import COMPONENT, MANAGED_BY, OWNER
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Object = dict[str, Any]
+
+CONTAINER: Final = "main"
+ARGUMENTS: Final = "kontrol.dev/arguments"
+USER: Final = 65532
+POLL_SECONDS: Final = 0.25
+LOG_LINES: Final = 20
+KEEP_SECONDS: Final = 600
+"""How long a Job outlives its end when the controller died and could not delete it."""
+HOPELESS: Final = frozenset({"InvalidImageName", "ErrImageNeverPull"})
+"""Waiting reasons that no amount of waiting cures."""
+
+
+@dataclass(frozen=True)
+class JobSpec:
+    """One Job.
+
+    Attributes:
+        name: Its name in results and, with a random end, in the cluster.
+        namespace: Where it runs.
+        service_account: Its identity in the mesh.
+        image: The tools image.
+        steps: Arguments: [{name, command, ...}].
+        secrets: Mounted Secrets: folder name below /run/secrets/kontrol -> name of the Secret.
+        config_maps: Mounted ConfigMaps: folder name below /run/config/kontrol -> name of the ConfigMap.
+        mesh: Whether it gets a sidecar.
+        component: Whose work it is, a label.
+        timeout: Seconds from start to result.
+        start_timeout: Seconds until its container runs.
+    """
+
+    name: str
+    namespace: str
+    service_account: str
+    image: str
+    steps: list[Object]
+    secrets: dict[str, str] = field(default_factory=dict)
+    config_maps: dict[str, str] = field(default_factory=dict)
+    mesh: bool = True
+    component: str = ""
+    timeout: float = 120.0
+    start_timeout: float = 60.0
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True)
+class JobResult:
+    """What a Job reported: results by step, seconds from its creation to its result; or why there is none."""
+
+    name: str
+    results: Object
+    seconds: float
+    error: str = ""
+
+
+class JobError(KontrolError):
+    """A Job gave no result."""
+
+
+def manifest(spec: JobSpec, suffix: str) -> Object:
+    """Return the Job as an object; `suffix` makes its name new."""
+    labels = {MANAGED_BY: OWNER, **({COMPONENT: spec.component} if spec.component else {})}
+    volumes, mounts = _volumes(spec)
+    container = {
+        "name": CONTAINER,
+        "image": spec.image,
+        "imagePullPolicy": "IfNotPresent",
+        "resources": {"requests": {"cpu": "20m", "memory": "32Mi"}, "limits": {"memory": "256Mi"}},
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "volumeMounts": mounts,
+    }
+    pod = {
+        "restartPolicy": "Never",
+        "serviceAccountName": spec.service_account,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": 5,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": USER,
+            "runAsGroup": USER,
+            "fsGroup": USER,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [container],
+        "volumes": volumes,
+    }
+    template = {
+        "metadata": {
+            "labels": {**labels, "sidecar.istio.io/inject": "true" if spec.mesh else "false"},
+            "annotations": {ARGUMENTS: json.dumps({"steps": spec.steps}, sort_keys=True)},
+        },
+        "spec": pod,
+    }
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": f"{spec.name}-{suffix}", "namespace": spec.namespace, "labels": labels},
+        "spec": {
+            "backoffLimit": 0,
+            "activeDeadlineSeconds": int(spec.timeout),
+            "ttlSecondsAfterFinished": KEEP_SECONDS,
+            "template": template,
+        },
+    }
+
+
+def _volumes(spec: JobSpec) -> tuple[list[Object], list[Object]]:
+    """Return the volumes of a Job's pod and how its container mounts them."""
+    path = f"metadata.annotations['{ARGUMENTS}']"
+    items = [{"path": "args.json", "fieldRef": {"fieldPath": path}}]
+    volumes: list[Object] = [{"name": "arguments", "downwardAPI": {"items": items}}]
+    mounts: list[Object] = [{"name": "arguments", "mountPath": "/etc/kontrol", "readOnly": True}]
+    for folder, secret in sorted(spec.secrets.items()):
+        volumes.append({"name": f"secret-{folder}", "secret": {"secretName": secret, "defaultMode": 0o440}})
+        mounts.append({"name": f"secret-{folder}", "mountPath": f"/run/secrets/kontrol/{folder}", "readOnly": True})
+    for folder, config_map in sorted(spec.config_maps.items()):
+        volumes.append({"name": f"config-{folder}", "configMap": {"name": config_map}})
+        mounts.append({"name": f"config-{folder}", "mountPath": f"/run/config/kontrol/{folder}", "readOnly": True})
+    return volumes, mounts
+
+
+def _statuses(pod: Object) -> list[Object]:
+    status = pod.get("status") or {}
+    return [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
+
+
+def main_state(pod: Object) -> Object:
+    """Return the state of the Job's own container: one of waiting, running, terminated; empty before it has one."""
+    for status in (pod.get("status") or {}).get("containerStatuses") or []:
+        if status.get("name") == CONTAINER:
+            return dict(status.get("state") or {})
+    return {}
+
+
+def why_not_started(pod: Object) -> tuple[str, bool]:
+    """Return why a pod's container does not run, and whether waiting is hopeless."""
+    status = pod.get("status") or {}
+    for container in _statuses(pod):
+        waiting = (container.get("state") or {}).get("waiting") or {}
+        reason = waiting.get("reason", "")
+        if reason and reason not in ("PodInitializing", "ContainerCreating"):
+            detail = f"container '{container.get('name')}': {reason} {waiting.get('message', '')}".strip()
+            return detail, reason in HOPELESS
+        ended = (container.get("state") or {}).get("terminated") or {}
+        if ended and ended.get("exitCode") and container.get("name") != CONTAINER:
+            return (
+                f"container '{container.get('name')}' ended with {ended['exitCode']} {ended.get('reason', '')}",
+                False,
+            )
+    for condition in status.get("conditions") or []:
+        if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
+            return f"{condition.get('reason')}: {condition.get('message')}", False
+    if status.get("reason"):
+        return f"{status['reason']}: {status.get('message', '')}", False
+    return f"its pod is {status.get('phase', 'unknown')}", False
+
+
+def parse_log(text: str) -> Object:
+    """Return the JSON document of the last line of a log. Raises JobError when there is none."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    try:
+        document = json.loads(lines[-1]) if lines else None
+    except ValueError:
+        document = None
+    if not isinstance(document, dict):
+        tail = " | ".join(lines[-3:])[:400] or "nothing"
+        raise JobError(f"no result in its log, which ends with: {tail}")
+    return document
+
+
+class JobRunner:
+    """Runs Jobs over one client.
+
+    Args:
+        client: The engine's client.
+        clock: Seconds; replaced in tests.
+        sleep: Replaced in tests.
+        suffix: Makes the end of a Job's name.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+        suffix: Callable[[], str] = lambda: secrets.token_hex(4),
+    ) -> None:
+        self._client, self._clock, self._sleep, self._suffix = client, clock, sleep, suffix
+
+    def run(self, specs: list[JobSpec]) -> list[JobResult]:
+        """Run all Jobs at once; each has a result or an error, in the order given."""
+        guard.check(self._client)
+        return list(self._client.map(self._one, specs))
+
+    def _one(self, spec: JobSpec) -> JobResult:
+        """Create, follow, read and delete one Job."""
+        started = self._clock()
+        body = manifest(spec, self._suffix())
+        collection = f"/apis/batch/v1/namespaces/{spec.namespace}/jobs"
+        try:
+            self._client.request("POST", collection, body=body)
+        except KontrolError as error:
+            return JobResult(spec.name, {}, 0.0, f"Job '{spec}' could not be made: {error}")
+        name = body["metadata"]["name"]
+        try:
+            results = self._follow(spec, name, started)
+            return JobResult(spec.name, results, round(self._clock() - started, 1))
+        except KontrolError as error:
+            return JobResult(spec.name, {}, round(self._clock() - started, 1), f"Job '{spec}' gave no result: {error}")
+        finally:
+            self._delete(f"{collection}/{name}")
+
+    def _delete(self, path: str) -> None:
+        """Delete a Job and its pods in the background; one that is gone already is fine."""
+        options = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
+        try:
+            self._client.request("DELETE", path, body=options)
+        except ApiError as error:
+            if error.status != 404:
+                raise
+
+    def _follow(self, spec: JobSpec, name: str, started: float) -> Object:
+        """Wait for the end of the Job's container and return its results."""
+        running = False
+        while True:
+            pod = self._pod(spec.namespace, name)
+            state = main_state(pod) if pod else {}
+            if pod and "terminated" in state:
+                return self._results(spec, pod, state["terminated"])
+            running = running or "running" in state
+            waited = self._clock() - started
+            if not running:
+                self._check_start(spec, name, pod, waited)
+            if waited > spec.timeout:
+                raise JobError(f"it was not done after {spec.timeout:.0f} s")
+            self._sleep(POLL_SECONDS)
+
+    def _pod(self, namespace: str, job: str) -> Object | None:
+        pods = self._client.list(f"/api/v1/namespaces/{namespace}/pods", {"labelSelector": f"job-name={job}"})
+        return pods[0] if pods else None
+
+    def _check_start(self, spec: JobSpec, job: str, pod: Object | None, waited: float) -> None:
+        """Raise when the container does not run in time, or never will."""
+        if pod is None:
+            if waited > spec.start_timeout:
+                raise JobError(f"it has no pod after {waited:.0f} s: {self._events(spec.namespace, job)}")
+            return
+        reason, hopeless = why_not_started(pod)
+        if hopeless or waited > spec.start_timeout or (pod.get("status") or {}).get("phase") == "Failed":
+            raise JobError(f"it did not start within {waited:.0f} s: {reason}; {self._events_of_pod(pod)}")
+
+    def _events(self, namespace: str, name: str) -> str:
+        """Return the newest warning about an object, for a message."""
+        selector = {"fieldSelector": f"involvedObject.name={name}"}
+        events = self._client.list(f"/api/v1/namespaces/{namespace}/events", selector)
+        warnings = [event for event in events if event.get("type") == "Warning"]
+        return f"{warnings[-1].get('reason')} {warnings[-1].get('message')}" if warnings else "no events"
+
+    def _events_of_pod(self, pod: Object) -> str:
+        return self._events(pod["metadata"]["namespace"], pod["metadata"]["name"])
+
+    def _results(self, spec: JobSpec, pod: Object, ended: Object) -> Object:
+        """Read the log of the ended container and return the results in it."""
+        meta = pod["metadata"]
+        path = f"/api/v1/namespaces/{meta['namespace']}/pods/{meta['name']}/log"
+        document = parse_log(self._client.text(path, {"container": CONTAINER, "tailLines": str(LOG_LINES)}))
+        if ended.get("exitCode") != 0 or "error" in document:
+            raise JobError(str(document.get("error", f"it ended with {ended.get('exitCode')}")))
+        results = document.get("results")
+        if not isinstance(results, dict) or set(results) != {str(step.get("name")) for step in spec.steps}:
+            raise JobError("its result does not hold every step")
+        return results

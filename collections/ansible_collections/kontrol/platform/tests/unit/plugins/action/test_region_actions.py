@@ -1,0 +1,356 @@
+"""The actions of a run's life cycle, on a region in memory: check mode tells what the run then does."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from ansible_collections.kontrol.platform.plugins.module_utils import (
+    backup_store,
+    identity,
+    lease,
+    paths,
+    process,
+    region_run,
+    secrets,
+    state,
+    warden,
+)
+from ansible_collections.kontrol.platform.plugins.module_utils.proof import KUBE_SYSTEM
+from ansible_collections.kontrol.platform.tests.unit.plugins.module_utils.fakes import FakeApi, FakeTools
+
+ACTIONS = "ansible_collections.kontrol.platform.plugins.action"
+Play = Callable[..., dict[str, Any]]
+
+
+class World:
+    """The machine around a run: tools, one cluster's API, the wardens that were started."""
+
+    def __init__(self, private: Path) -> None:
+        self.tools = FakeTools(images={"gw:1", "node:1"})
+        self.api = FakeApi()
+        self.private = private
+        self.orders: list[warden.Orders] = []
+        self.answer: dict[str, Any] = {"locked": True}
+        self.check = False
+
+    def play(self, name: str, **args: Any) -> dict[str, Any]:
+        """Run an action as a task."""
+        module = importlib.import_module(f"{ACTIONS}.{name}")
+        task = SimpleNamespace(
+            args={"region": "r", **args},
+            action=f"kontrol.platform.{name}",
+            check_mode=self.check,
+            diff=False,
+            async_val=0,
+            environment=[],
+        )
+        action = module.ActionModule(task, None, None, None, None, None)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("ansible.plugins.action.ActionBase.run", lambda self, tmp, task_vars: {})
+            result: dict[str, Any] = action.run(None, {"region_name": "r"})
+        return result
+
+    def objects(self, name: str, **args: Any) -> set[tuple[str, str]]:
+        result = self.play(name, **args)
+        assert not result.get("failed"), result.get("msg")
+        return {(one["object"], one["verb"]) for one in result["kontrol_objects"]}
+
+    @contextmanager
+    def checking(self) -> Iterator[None]:
+        self.check = True
+        yield
+        self.check = False
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    private = tmp_path / "private"
+    private.mkdir()
+    made = World(private)
+
+    def start(orders: warden.Orders) -> tuple[int, dict[str, Any]]:
+        made.orders.append(orders)
+        return 1, made.answer
+
+    monkeypatch.setattr(process, "find_tool", lambda name, known=None: f"/bin/{name}")
+    monkeypatch.setattr(secrets, "_age_pair", lambda: ("AGE-SECRET-KEY-1", "age1public"))
+    monkeypatch.setattr(secrets.SecretStore.__init__, "__defaults__", (lambda: ("AGE-1", "age1x"), lambda: "/bin/sops"))
+    monkeypatch.setattr(process, "run", made.tools)
+    monkeypatch.setattr(region_run.RegionRun.__init__, "__defaults__", (lambda line: None, made.tools))
+    monkeypatch.setattr(backup_store, "_answers_s3", lambda address: True)
+    monkeypatch.setattr(os, "chown", lambda *_: None)
+    monkeypatch.setattr(warden, "start", start)
+    monkeypatch.setattr("ansible_collections.kontrol.platform.plugins.module_utils.api.Api.open", lambda *_: made.api)
+    monkeypatch.setattr(
+        "ansible_collections.kontrol.platform.plugins.module_utils.proof.Proof.__init__.__defaults__",
+        ("", "", lambda path: made.api),
+        raising=False,
+    )
+    monkeypatch.setenv(region_run.RUN, "run-1")
+    monkeypatch.setenv(region_run.MAIN_PID, str(os.getpid()))
+    monkeypatch.setenv(region_run.STARTED, state.now())
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    made.api.put(KUBE_SYSTEM, {"metadata": {"uid": "uid"}})
+    made.api.writes.clear()
+    return made
+
+
+CLUSTER = {"image": "node:1", "pod_cidr": "10.244.0.0/16", "service_cidr": "10.96.0.0/16"}
+
+
+def deploy(world: World) -> list[set[tuple[str, str]]]:
+    """Begin, foundation, cluster, prove: as the playbook bootstrap does."""
+    begun = world.play("session", verb="begin")
+    assert not begun.get("failed"), begun.get("msg")
+    private = begun["private"]
+    return [
+        world.objects("foundation", private=private, image="gw:1"),
+        world.objects("cluster", private=private, **CLUSTER),
+    ]
+
+
+def test_check_before_and_after_the_first_run_tells_the_truth(world: World) -> None:
+    with world.checking():
+        planned = deploy(world)
+        assert not paths.region_state("r").exists()
+        assert world.tools.containers == {}
+        assert world.api.writes == []
+    done = deploy(world)
+    assert planned == done
+    assert ("Cluster kontrol-r", "create") in done[1]
+    assert ("ConfigMap kontrol-system/kontrol-identity", "create") in done[1]
+    with world.checking():
+        again = deploy(world)
+    assert again == deploy(world)
+    assert {verb for part in again for _object, verb in part} == {"none"}
+
+
+def test_between_two_runs_check_sees_what_was_taken_away(world: World) -> None:
+    deploy(world)
+    world.tools.containers.clear()
+    world.api.objects = {KUBE_SYSTEM: world.api.objects[KUBE_SYSTEM]}
+    with world.checking():
+        planned = deploy(world)
+    assert ("BackupStore r", "create") in planned[0]
+    assert ("StoredSecret backup-store/access-key", "none") in planned[0]
+    assert planned == deploy(world)
+
+
+def prove(world: World, **args: Any) -> dict[str, Any]:
+    return world.play("session", verb="prove", private=str(world.private), **args)
+
+
+def test_prove_takes_the_lease_and_marks_the_kubeconfig(world: World) -> None:
+    deploy(world)
+    result = prove(world)
+    assert not result.get("failed"), result.get("msg")
+    text = Path(result["kubeconfig"]).read_text()
+    assert '"run": "run-1"' in text
+    assert Path(result["kubeconfig"]).stat().st_mode & 0o777 == 0o600
+    order = state.read_json(world.private / warden.LEASE_ORDER)
+    assert order is not None
+    assert order["holder"]["run"] == "run-1"
+    found = world.api.get(f"{lease.PATH}/{lease.NAME}")
+    assert found is not None
+    assert found["spec"]["holderIdentity"] == "run-1"
+
+
+def test_prove_in_check_mode_takes_nothing(world: World) -> None:
+    with world.checking():
+        assert prove(world)["kubeconfig"] == ""
+    deploy(world)
+    before = list(world.api.writes)
+    with world.checking():
+        result = prove(world)
+        assert '"run"' not in Path(result["kubeconfig"]).read_text()
+        world.tools.containers["kontrol-r-control-plane"]["State"]["Running"] = False
+        assert prove(world)["kubeconfig"] == ""
+    assert world.api.writes == before
+
+
+def test_prove_goes_on_where_begin_ended(world: World) -> None:
+    assert 'Argument "private" is missing' in world.play("session", verb="prove")["msg"]
+
+
+def test_a_second_writer_is_refused_and_nothing_is_made(world: World) -> None:
+    other = lease.Holder("run-0", "r", "bootstrap", 7, "elsewhere", state.now())
+    world.answer = {"locked": False, "holder": other.to_json()}
+    result = world.play("session", verb="begin")
+    assert result["failed"]
+    assert 'run "run-0" of bootstrap (pid 7 on elsewhere' in result["msg"]
+    assert not (paths.region_state("r") / "runs").exists()
+    world.answer = {"locked": False, "holder": ""}
+    assert "another run that just starts" in world.play("session", verb="begin")["msg"]
+
+
+def test_begin_tells_the_callback_where_and_what_deviates(world: World) -> None:
+    artifacts = {"a": {"deviation": "built here"}, "b": {"deviation": None}}
+    session = world.play("session", verb="begin", artifacts=artifacts)["kontrol_session"]
+    assert session["deviations"] == {"a": "built here"}
+    assert Path(session["folder"]).is_dir()
+    assert world.orders[-1].lock.endswith("/r/lock")
+    with world.checking():
+        assert world.play("session", verb="begin")["kontrol_session"]["folder"] == ""
+    assert world.orders[-1].lock == ""
+
+
+def test_a_warden_that_does_not_start_stops_the_run(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(orders: warden.Orders) -> Any:
+        raise RuntimeError("it gave no answer")
+
+    monkeypatch.setattr(warden, "start", start)
+    assert "could not be started: it gave no answer" in world.play("session", verb="begin")["msg"]
+
+
+def test_the_cluster_needs_the_foundation(world: World) -> None:
+    result = world.play("cluster", private=str(world.private), **CLUSTER)
+    assert "deploy its foundation first" in result["msg"]
+
+
+def test_a_cluster_with_the_identity_of_another_region_is_never_adopted(world: World) -> None:
+    deploy(world)
+    world.tools.containers["kontrol-r-control-plane"]["Id"] = "f" * 64
+    world.api.objects[identity.CONFIGMAP_PATH]["data"]["id"] = "other"
+    before = list(world.api.writes)
+    for check in (True, False):
+        world.check = check
+        result = world.play("cluster", private=str(world.private), adopt="r", **CLUSTER)
+        assert "carries the identity" in result["msg"]
+    assert world.api.writes == before
+
+
+@pytest.mark.parametrize("carries", [True, False])
+def test_an_adoption_is_previewed_truly(world: World, carries: bool) -> None:
+    deploy(world)
+    world.tools.containers["kontrol-r-control-plane"]["Id"] = "f" * 64
+    if not carries:
+        del world.api.objects[identity.CONFIGMAP_PATH]
+    args = {"private": str(world.private), "adopt": "r", **CLUSTER}
+    with world.checking():
+        planned = world.objects("cluster", **args)
+    assert planned == world.objects("cluster", **args)
+    assert ("Cluster kontrol-r", "take_over") in planned
+    assert len(planned) == (1 if carries else 3)
+    assert world.objects("cluster", private=str(world.private), **CLUSTER) == {("Cluster kontrol-r", "none")}
+
+
+def test_nodes_are_waited_for_and_checked(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = "/api/v1/nodes"
+    world.api.put(
+        f"{path}/a", {"metadata": {"name": "a"}, "status": {"conditions": [{"type": "Ready", "status": "True"}]}}
+    )
+    args = {"state": "verified", "private": str(world.private), "kubeconfig": "file"}
+    result = world.play("cluster", **args)
+    assert [one["ok"] for one in result["kontrol_checks"]] == [True]
+    world.api.put(f"{path}/b", {"metadata": {"name": "b"}})
+    result = world.play("cluster", timeout=0, **args)
+    assert "node is ready: b: expected True, seen unknown" in result["msg"]
+    world.api.objects.clear()
+    assert "there is no node" in world.play("cluster", timeout=0, **args)["msg"]
+    with world.checking():
+        assert world.play("cluster", **args) == {"changed": False}
+
+
+def test_the_foundation_is_verified_by_effects(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    args = {"state": "verified", "private": str(world.private), "image": "gw:1"}
+    assert "backup store answers" in world.play("foundation", **args)["msg"]
+    deploy(world)
+    assert all(one["ok"] for one in world.play("foundation", **args)["kontrol_checks"])
+    with world.checking():
+        assert world.play("foundation", **args) == {"changed": False}
+
+
+def test_a_region_is_removed_cluster_first(world: World) -> None:
+    deploy(world)
+    gone = {"state": "absent", "private": str(world.private)}
+    result = world.play("foundation", image="gw:1", **gone)
+    assert "still has a cluster" in result["msg"]
+    with world.checking():
+        planned = [world.objects("cluster", **gone), world.objects("foundation", image="gw:1", **gone)]
+        assert world.tools.containers
+    assert planned == [world.objects("cluster", **gone), world.objects("foundation", image="gw:1", **gone)]
+    assert world.tools.containers == {}
+    assert {file.name for file in paths.region_state("r").iterdir()} == {"runs"}
+    assert world.objects("cluster", **gone) == {("Cluster kontrol-r", "none")}
+    assert {verb for _object, verb in world.objects("foundation", image="gw:1", **gone)} == {"none"}
+
+
+@pytest.mark.parametrize(
+    ("protected", "confirm", "message"),
+    [
+        (True, "r", "is protected"),
+        (False, "", "nothing was confirmed; add `-e confirm=r`"),
+        (False, "R", '"R" was confirmed'),
+        (False, "r", None),
+    ],
+)
+def test_destruction_wants_the_exact_name_and_no_protection(
+    world: World, protected: bool, confirm: str, message: str | None
+) -> None:
+    deploy(world)
+    result = world.play("confirm", protected=protected, confirm=confirm)
+    assert bool(result.get("failed")) == (message is not None)
+    assert (message or "") in result.get("msg", "")
+    assert any("container kontrol-r-control-plane (running)" in line for line in result["kontrol_lines"])
+    with world.checking():
+        result = world.play("confirm", protected=protected, confirm=confirm)
+    assert not result.get("failed")
+    assert any("would be refused" in line for line in result["kontrol_lines"]) == (message is not None)
+
+
+def test_secrets_are_made_once_and_never_returned(world: World) -> None:
+    deploy(world)
+    with world.checking():
+        planned = world.objects("stored_secret", names=["a/b", "c/d"])
+    assert (
+        planned
+        == world.objects("stored_secret", names=["a/b", "c/d"])
+        == {
+            ("StoredSecret a/b", "create"),
+            ("StoredSecret c/d", "create"),
+        }
+    )
+    result = world.play("stored_secret", names=["a/b"])
+    assert result["changed"] is False
+    store = secrets.SecretStore(paths.region_state("r"), world.tools)
+    assert store.get("a/b") not in str(result)
+
+
+def test_status_shows_lines_and_writes_nothing(world: World) -> None:
+    result = world.play("region_status", description="a test", components=["mesh"])
+    assert result["kontrol_lines"][1] == "Region r: a test"
+    assert result["status"]["cluster"] == "kontrol-r is absent"
+    assert not paths.region_state("r").exists()
+
+
+def test_a_person_gets_a_token_that_ends(world: World) -> None:
+    account = "/api/v1/namespaces/kontrol-system/serviceaccounts/kontrol-person"
+    deploy(world)
+    assert "run the playbook bootstrap" in world.play("person_kubeconfig")["msg"]
+    world.api.put(account, {"metadata": {"name": "kontrol-person"}})
+    seen: list[dict[str, Any]] = []
+
+    def create(path: str, body: dict[str, Any]) -> dict[str, Any]:
+        seen.append(body)
+        return {"status": {"token": "CANARY-1", "expirationTimestamp": "T"}}
+
+    world.api.create = create  # type: ignore[method-assign]
+    with world.checking():
+        assert "would be written" in world.play("person_kubeconfig")["kontrol_lines"][0]
+        assert seen == []
+    result = world.play("person_kubeconfig")
+    path = Path(result["path"])
+    assert "CANARY" not in str(result)
+    assert "CANARY-1" in path.read_text()
+    assert "CANARY-token" not in path.read_text(), "the administrator's own credential"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert seen[0]["spec"] == {"expirationSeconds": 3600}
+    assert result["kontrol_lines"][-1] == f"  export KUBECONFIG={path}"

@@ -1,0 +1,1 @@
+"""What the platform does from inside the mesh: probe ports, write and read rows, apply a schema."""

@@ -1,0 +1,58 @@
+"""Runs the steps of the arguments file and prints one JSON document as the last line of standard output.
+
+Exit code 0: every step could be done (its result may hold failed checks).
+1: a step could not be done. 2: bad arguments.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import arguments, probe, roundtrip, schema, serve
+from .errors import ArgumentError, ToolError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+COMMANDS: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
+    "probe": probe.run,
+    "clickhouse-roundtrip": roundtrip.run,
+    "clickhouse-logins": roundtrip.logins,
+    "clickhouse-schema": schema.run,
+}
+
+
+def run(steps: list[Mapping[str, Any]]) -> dict[str, Any]:
+    """Run the steps in order and return their results by name; an unknown command is found before any step runs."""
+    for step in steps:
+        if step.get("command") not in COMMANDS:
+            known = ", ".join(COMMANDS)
+            raise ArgumentError(f"Unknown command '{step.get('command')}'; known: {known}")
+    return {arguments.text(step, "name", step["command"]): COMMANDS[step["command"]](step) for step in steps}
+
+
+def main(argv: list[str]) -> int:
+    """Read the arguments file, run, print; or be a target for probes."""
+    parser = argparse.ArgumentParser(prog="kontrol_tools")
+    parser.add_argument("--args", type=Path, default=Path("/etc/kontrol/args.json"))
+    parser.add_argument("--serve", type=int, metavar="PORT", help="answer probes on this port until SIGTERM")
+    options = parser.parse_args(argv)
+    if options.serve is not None:
+        return serve.until_signal(options.serve)
+    document: dict[str, Any]
+    try:
+        document, code = {"results": run(arguments.load(options.args))}, 0
+    except ArgumentError as error:
+        document, code = {"error": str(error)}, 2
+    except ToolError as error:
+        document, code = {"error": str(error)}, 1
+    print(json.dumps(document, sort_keys=True), flush=True)  # noqa: T201 - the result is read from standard output
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,88 @@
+"""Applies numbered schema files once each and keeps a row per applied file, which backups carry along.
+
+A file is `<version>_<words>.sql`; its statements end with a semicolon at the end of a line and can be repeated
+(CREATE ... IF NOT EXISTS), because a Job that dies between the last statement and the version row runs them again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import arguments
+from .clickhouse import Client
+from .errors import ToolError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_NAME = re.compile(r"(\d+)_[a-z0-9_]+\.sql\Z")
+_COMMENT = re.compile(r"^\s*--.*$", re.MULTILINE)
+_CREATE = (
+    "CREATE DATABASE IF NOT EXISTS kontrol",
+    """CREATE TABLE IF NOT EXISTS kontrol.schema_versions (version UInt32, file String, sha256 FixedString(64),
+    applied DateTime('UTC') DEFAULT now()) ENGINE = MergeTree ORDER BY version""",
+)
+_DONE = "SELECT version, sha256 FROM kontrol.schema_versions"
+
+
+@dataclass(frozen=True)
+class SchemaFile:
+    """One file: its number, name, SHA-256 of the text and statements in order."""
+
+    version: int
+    name: str
+    sha256: str
+    statements: tuple[str, ...]
+
+
+def statements(text: str) -> tuple[str, ...]:
+    """Split a file at semicolons that end a line; comment lines are dropped."""
+    parts = re.split(r";[ \t]*(?:\n|\Z)", _COMMENT.sub("", text))
+    return tuple(part.strip() for part in parts if part.strip())
+
+
+def files(folder: Path) -> list[SchemaFile]:
+    """Return the schema files of a folder in order; other names and repeated numbers are errors."""
+    found: dict[int, SchemaFile] = {}
+    for path in sorted(folder.glob("*.sql")):
+        match = _NAME.match(path.name)
+        if match is None:
+            raise ToolError(f"Schema file '{path.name}' is not named '<number>_<words>.sql'")
+        version, text = int(match.group(1)), path.read_text(encoding="utf-8")
+        if version in found:
+            raise ToolError(f"Schema files '{found[version].name}' and '{path.name}' have the same number")
+        found[version] = SchemaFile(version, path.name, hashlib.sha256(text.encode()).hexdigest(), statements(text))
+    if not found:
+        raise ToolError(f"No schema files in '{folder}'")
+    return [found[version] for version in sorted(found)]
+
+
+def _apply(client: Client, file: SchemaFile) -> None:
+    for statement in file.statements:
+        client.query(statement)
+    row = {"version": file.version, "file": file.name, "sha256": file.sha256}
+    client.query(
+        "INSERT INTO kontrol.schema_versions (version, file, sha256) FORMAT JSONEachRow", json.dumps(row).encode()
+    )
+
+
+def run(step: Mapping[str, Any]) -> dict[str, Any]:
+    """Apply what is missing from `folder`. Result: applied (file names), version (the newest)."""
+    client = Client.from_arguments(step)
+    wanted = files(Path(arguments.text(step, "folder")))
+    client.wait(arguments.number(step, "settle", 0.0))
+    for statement in _CREATE:
+        client.query(statement)
+    done = {int(row["version"]): str(row["sha256"]) for row in client.rows(_DONE)}
+    for file in wanted:
+        if done.get(file.version, file.sha256) != file.sha256:
+            raise ToolError(f"Schema file '{file.name}' differs from what was applied; add a new file instead")
+    missing = [file for file in wanted if file.version not in done]
+    for file in missing:
+        _apply(client, file)
+    return {"applied": [file.name for file in missing], "version": max([*done, *(file.version for file in wanted)])}
