@@ -1,0 +1,71 @@
+"""One region for the whole session: made by the first bootstrap, removed at the end unless KONTROL_KEEP=1."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from tests.e2e.harness import CLUSTER, ROOT, Region, Run
+
+CALLER = ("HOME", "PATH", "LANG", "LC_ALL", "TERM", "VIRTUAL_ENV", "XDG_STATE_HOME", "XDG_CACHE_HOME")
+
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class FirstRun:
+    """The first bootstrap of the region, with the check before it and what that check left on disk."""
+
+    check: Run
+    left_by_check: dict[str, bytes]
+    clusters_after_check: str
+    real: Run
+
+
+@pytest.fixture(scope="session")
+def bare(caller_environment: dict[str, str]) -> Iterator[Region]:
+    """The region before its first bootstrap; what an earlier session left is removed."""
+    environment = {name: value for name, value in caller_environment.items() if name in CALLER}
+    region = Region({**environment, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")})
+    if CLUSTER in region.tool("kind", "get", "clusters").split() or region.state.exists():
+        region.run("decommission", "-e", f"confirm={region.state.name}").green()
+    shutil.rmtree(region.state, ignore_errors=True)  # the records of earlier sessions
+    yield region
+    if not os.environ.get("KONTROL_KEEP"):
+        region.run("decommission", "-e", f"confirm={region.state.name}").green()
+
+
+@pytest.fixture(scope="session")
+def first(bare: Region) -> FirstRun:
+    """Check, then bootstrap the region for the first time."""
+    check = bare.run("bootstrap", "--check", "--diff")
+    left, clusters = bare.files(), bare.tool("kind", "get", "clusters")
+    return FirstRun(check, left, clusters, bare.run("bootstrap", "--diff"))
+
+
+@pytest.fixture(scope="session")
+def region(bare: Region, first: FirstRun) -> Region:
+    """The bootstrapped region."""
+    first.real.green()
+    return bare
+
+
+@pytest.fixture
+def say(capsys: pytest.CaptureFixture[str]) -> Say:
+    """Shows a figure on the screen of who runs the tests."""
+
+    def show(text: str) -> None:
+        with capsys.disabled():
+            print("\n" + text)
+
+    return show
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The search for secrets reads what all other tests printed: it goes last."""
+    items.sort(key=lambda item: item.path.name == "test_secrets.py")
