@@ -64,8 +64,8 @@ COLLECTIONS = (
 )
 PLAYS = {
     "kontrol": "kontrol.platform.apply: {kubeconfig: '{{ kubeconfig }}', definitions: '{{ objects }}'}",
-    "kubernetes.core": "kubernetes.core.k8s: {kubeconfig: '{{ kubeconfig }}', definition: '{{ objects }}', apply: true, "
-    "server_side_apply: {field_manager: kontrol}}",
+    "kubernetes.core": "kubernetes.core.k8s: {kubeconfig: '{{ kubeconfig }}', definition: '{{ objects }}', "
+    "apply: true, server_side_apply: {field_manager: kontrol}}",
 }
 ENGINE = """
 import json, sys, time

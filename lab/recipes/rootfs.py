@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import subprocess
 
@@ -9,6 +10,8 @@ from lab import docker, engine, process
 from lab.errors import LabError
 from lab.recipes.base import Facts, Job
 
+# Makes the directories of a merged /usr first; without it Debian 12 installs a program for that, and perl with it.
+MERGED_USR = "/usr/share/mmdebstrap/hooks/maybe-merged-usr"
 # What no container needs. What belongs to this host and not to an image is removed by HOST_FILES.
 LEFT_OUT = ("/usr/share/doc/*", "/usr/share/info/*", "/usr/share/locale/*", "/usr/share/man/*")
 HOST_FILES = 'rm -f "$1/etc/resolv.conf" "$1/etc/hostname"'
@@ -30,7 +33,13 @@ def command(suite: str, include: list[str], address: str) -> list[str]:
     """The mmdebstrap command that writes the root file system as a tar archive to its output."""
     program = process.need("mmdebstrap", "it is installed by the part 'host_packages'")
     options = [f"--dpkgopt=path-exclude={path}" for path in LEFT_OUT]
-    options += ["--mode=root", "--variant=minbase", "--skip=output/dev", f"--customize-hook={HOST_FILES}"]
+    options += [
+        "--mode=root",
+        "--variant=minbase",
+        f"--hook-dir={MERGED_USR}",
+        "--skip=output/dev",
+        f"--customize-hook={HOST_FILES}",
+    ]
     return [program, *options, f"--include={','.join(include)}", suite, "-", address]
 
 
@@ -41,7 +50,8 @@ def build(job: Job) -> Facts:
     argv = command(job.row["suite"], job.row["include"], mirror(listing, codename))
     tag = docker.local_tag(job.part)
     with job.log.open("ab") as sink:
-        archive = subprocess.Popen(process.guarded(argv), stdout=subprocess.PIPE, stderr=sink)
+        room = {**os.environ, "TMPDIR": str(job.work)}
+        archive = subprocess.Popen(process.guarded(argv), env=room, stdout=subprocess.PIPE, stderr=sink)
         process.run([engine.docker(), "import", "-", tag], job.log, stdin=archive.stdout)
     if archive.wait():
         raise LabError(f"Command 'mmdebstrap' of '{job.row['suite']}' ended with status {archive.returncode}", job.log)

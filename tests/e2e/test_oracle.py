@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,13 +70,20 @@ THEIRS = """
 """
 
 
-@pytest.fixture(scope="module")
-def kubeconfig(request: pytest.FixtureRequest, caller_environment: dict[str, str]) -> Iterator[str]:
-    given = caller_environment.get("KONTROL_TEST_KUBECONFIG")
+@contextmanager
+def administrator(request: pytest.FixtureRequest, environment: dict[str, str]) -> Iterator[str]:
+    """Yield a kubeconfig with all rights: that of KONTROL_TEST_KUBECONFIG, or of the session's region."""
+    given = environment.get("KONTROL_TEST_KUBECONFIG")
     if given:
         yield given
         return
     with request.getfixturevalue("region").kubeconfig() as file:
+        yield file
+
+
+@pytest.fixture(scope="module")
+def kubeconfig(request: pytest.FixtureRequest, caller_environment: dict[str, str]) -> Iterator[str]:
+    with administrator(request, caller_environment) as file:
         yield file
 
 

@@ -68,14 +68,19 @@ def test_no_object_but_secrets_holds_a_secret(canaries: dict[str, bytes], region
 
 
 def test_no_process_shows_a_secret(canaries: dict[str, bytes], region: Region) -> None:
-    """Arguments and environment of every process while a bootstrap runs, its tools included."""
+    """Arguments and environment of every process while a bootstrap runs: its tools, and all that runs in the pods.
+
+    One exception: the server of the local backup store takes its keys from its environment and in no other way; it is
+    no pod, and only root of this machine can read them, who can read the store's files too.
+    """
+    server = region.tool("docker", "inspect", "--format", "{{.State.Pid}}", "kontrol-e2e-backup-store").strip()
     started = region.start("bootstrap")
     found: set[str] = set()
     while started.process.poll() is None:
         for folder in (p for p in Path("/proc").iterdir() if p.name.isdigit()):
-            for name in ("cmdline", "environ"):
+            for name in ("cmdline",) if folder.name == server else ("cmdline", "environ"):
                 try:
-                    found.update(hits(canaries, (folder / name).read_bytes()))
+                    found.update(f"{hit} in {name} of {folder}" for hit in hits(canaries, (folder / name).read_bytes()))
                 except OSError:
                     continue
     started.wait().green()

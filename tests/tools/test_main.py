@@ -35,7 +35,12 @@ def test_an_unknown_command_stops_before_the_first_step(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done: list[Any] = []
-    monkeypatch.setitem(program.COMMANDS, "probe", lambda step: done.append(step) or {})
+
+    def remember(step: Any) -> dict[str, Any]:
+        done.append(step)
+        return {}
+
+    monkeypatch.setitem(program.COMMANDS, "probe", remember)
     code, document = run(tmp_path, capsys, {"steps": [{"command": "probe"}, {"command": "prove"}]})
     assert code == 2
     assert "Unknown command 'prove'" in document["error"]

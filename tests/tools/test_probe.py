@@ -117,7 +117,11 @@ def test_an_unknown_name_is_unresolved() -> None:
 
 def test_it_repeats_until_the_outcome_is_as_wanted() -> None:
     calls = iter([resetting, resetting, answering("200 OK", "Ok.")])
-    with server(lambda connection: next(calls)(connection)) as port:
+
+    def handle(connection: socket.socket) -> None:
+        next(calls)(connection)
+
+    with server(handle) as port:
         answer = ask(port, want="open", settle=10)
     assert (answer["outcome"], answer["tries"]) == ("open", 3)
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from ansible_collections.kontrol.platform.plugins.module_utils.action_base import KontrolAction
+from ansible_collections.kontrol.platform.plugins.module_utils.errors import KontrolError
 from ansible_collections.kontrol.platform.plugins.module_utils.kube import fields, session
 from ansible_collections.kontrol.platform.plugins.module_utils.kube.client import Client
 from ansible_collections.kontrol.platform.plugins.module_utils.kube.discovery import Discovery
@@ -51,7 +52,12 @@ class ActionModule(KontrolAction):
     def _targets(client: Client, args: dict[str, Any]) -> list[Target]:
         discovery = Discovery(client)
         if args["component"]:
-            ids = sorted(Inventory(client, args["component"]).read())
+            inventory = Inventory(client, args["component"])
+            ids = sorted(inventory.read())
+            if not inventory.exists:
+                raise KontrolError(
+                    f"Component '{inventory.component}' has no inventory, so nothing is known to wait for"
+                )
             return [Target(which, discovery.preferred(which.group, which.kind)) for which in ids]
         references = zip(session.object_ids(args["objects"]), args["objects"], strict=True)
         return [

@@ -42,8 +42,8 @@ if TYPE_CHECKING:
     from ansible.playbook import Playbook
     from ansible.playbook.task import Task
 
-VERBS = frozenset(
-    "begin prove access precheck deploy verify upgrade remove backup restore status kubeconfig confirm".split(),
+VERBS = frozenset({"begin", "prove", "confirm", "access", "status", "kubeconfig"}) | frozenset(
+    {"precheck", "deploy", "verify", "upgrade", "remove", "backup", "restore"},
 )
 IN_ROLE = re.compile(r"/roles/(?P<role>[^/]+)/tasks/(?P<verb>[^/]+)\.yml:")
 

@@ -24,7 +24,7 @@ attributes:
   action_group:
     description: Use C(group/kontrol.platform.api) in C(module_defaults) to set defaults for this module.
     support: full
-    membership: kontrol.platform.api
+    membership: [kontrol.platform.api]
   async:
     description: Supports being used with the C(async) keyword.
     support: none

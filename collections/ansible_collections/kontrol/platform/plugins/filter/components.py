@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.kontrol.platform.plugins.module_utils import charts, matrix, quantities, verification
+from ansible_collections.kontrol.platform.plugins.module_utils import charts, matrix, quantities, upgrades, verification
 from ansible_collections.kontrol.platform.plugins.module_utils.action_base import plain
 from ansible_collections.kontrol.platform.plugins.module_utils.errors import KontrolError
 from ansible_collections.kontrol.platform.plugins.module_utils.kube.objects import SENTINEL
@@ -63,6 +63,7 @@ class FilterModule:
             "strict_checks": verification.strict_checks,
             "times": quantities.times,
             "to_bytes": quantities.to_bytes,
+            "upgrade_refusal": upgrades.refusal,
             "with_host": verification.with_host,
         }
         return {name: _guarded(work) for name, work in found.items()}

@@ -20,7 +20,7 @@ from ansible_collections.kontrol.platform.plugins.module_utils.kube import diff,
 from ansible_collections.kontrol.platform.plugins.module_utils.kube.client import ApiError, Client
 from ansible_collections.kontrol.platform.plugins.module_utils.kube.delete import remove_object
 from ansible_collections.kontrol.platform.plugins.module_utils.kube.discovery import Discovery, NotServedError, Resource
-from ansible_collections.kontrol.platform.plugins.module_utils.kube.fields import Scope, leave_to_server
+from ansible_collections.kontrol.platform.plugins.module_utils.kube.fields import Scope, leave_to_server, ours_differ
 from ansible_collections.kontrol.platform.plugins.module_utils.kube.inventory import Inventory
 from ansible_collections.kontrol.platform.plugins.module_utils.kube.objects import (
     COMPONENT,
@@ -327,7 +327,7 @@ class Applier:
             verdict.verb = "create"
         elif taken:
             verdict.verb = "take_over"
-        elif before is None or not same(before, after):
+        elif before is None or (not same(before, after) and ours_differ(before, after)):
             verdict.verb = "update"
         if self._options.diff and verdict.verb != "none":
             verdict.diff = diff.render(str(item.id), None if created else before, item.body if created else after)

@@ -85,7 +85,7 @@ class Reply(NamedTuple):
 
     def decoded(self) -> Object:
         """Return the body as an object."""
-        return dict(json.loads(self.body)) if self.body else {}
+        return dict(json.loads(self.body.decode())) if self.body else {}
 
 
 class Watch:

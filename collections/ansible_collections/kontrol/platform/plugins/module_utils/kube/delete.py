@@ -220,8 +220,12 @@ class Deleter:
         """Say why objects do not go: finalizers, what a namespace still holds, APIs that do not answer."""
         lines = [f"Not gone after {self._options.timeout:.0f} s:"]
         for which, live in lives.items():
-            finalizers = live["metadata"].get("finalizers") or []
-            lines.append(f"  {which}: {'finalizers ' + ', '.join(finalizers) if finalizers else 'no finalizer'}")
+            finalizers = [
+                *(live["metadata"].get("finalizers") or []),
+                *((live.get("spec") or {}).get("finalizers") or []),
+            ]
+            held = f"held by {', '.join(finalizers)}" if finalizers else "no finalizer holds it, it is still going"
+            lines.append(f"  {which}: {held}")
             lines += [
                 f"    {condition.get('reason')}: {condition.get('message')}"
                 for condition in (live.get("status") or {}).get("conditions") or []

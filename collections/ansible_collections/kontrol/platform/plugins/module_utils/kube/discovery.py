@@ -59,6 +59,7 @@ class Discovery:
         self._client = client
         self._known: dict[str, dict[str, Resource]] = {}
         self._absent: set[tuple[str, str]] = set()
+        self._groups: dict[str, list[str]] = {}
 
     def prefetch(self, api_versions: Iterable[str]) -> None:
         """Fetch several group versions at once; one that is not served is left for `resource` to report."""
@@ -70,6 +71,7 @@ class Discovery:
         """Drop what is known: CRDs have changed."""
         self._known.clear()
         self._absent.clear()
+        self._groups.clear()
 
     def resource(self, api_version: str, kind: str) -> Resource:
         """Return how a kind is served; on a miss the server is asked once more.
@@ -97,21 +99,27 @@ class Discovery:
         Raises:
             NotServedError: The group is not offered.
         """
-        if not group:
-            return self.resource("v1", kind)
-        try:
-            versions = self._client.get(f"/apis/{group}")
-        except ApiError as error:
-            if error.status == 404:
-                raise NotServedError(f"API group '{group}' is not served by this cluster") from error
-            raise
-        names = [versions["preferredVersion"]["groupVersion"], *(item["groupVersion"] for item in versions["versions"])]
-        for name in names:
+        for api_version in self._versions(group):
             try:
-                return self.resource(name, kind)
+                return self.resource(api_version, kind)
             except NotServedError:
                 continue
-        raise NotServedError(f"Kind '{kind}' of group '{group}' is not served by this cluster")
+        raise NotServedError(f"Kind '{kind}' of group '{group}' is not served by the cluster; is its CRD installed")
+
+    def _versions(self, group: str) -> list[str]:
+        """Return the versions of a group, the preferred one first; none when it is not served."""
+        if not group:
+            return ["v1"]
+        if group not in self._groups:
+            try:
+                found = self._client.get(f"/apis/{group}")
+            except ApiError as error:
+                if error.status != 404:
+                    raise
+                return []
+            names = [found["preferredVersion"], *found["versions"]]
+            self._groups[group] = list(dict.fromkeys(item["groupVersion"] for item in names))
+        return self._groups[group]
 
     def locate(self, which: ObjectId) -> tuple[Resource, Object] | None:
         """Return how an object's kind is served and the object, None when one of them is not there."""

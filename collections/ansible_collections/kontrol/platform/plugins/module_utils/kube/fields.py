@@ -109,12 +109,55 @@ class Scope:
         return not self.target or self.target in {which.type, str(which)}
 
 
-def owned_fields(live: Object, manager: str = MANAGER) -> Object | None:
-    """Return what managedFields says that our applies own (source: FieldsV1), None when nothing."""
+def _entry(live: Object) -> Object:
+    """Return the entry of our applies in managedFields, empty when there is none."""
     for entry in live["metadata"].get("managedFields") or []:
-        if entry.get("manager") == manager and entry.get("operation") == "Apply" and not entry.get("subresource"):
-            return dict(entry.get("fieldsV1") or {}) or None
-    return None
+        if entry.get("manager") == MANAGER and entry.get("operation") == "Apply" and not entry.get("subresource"):
+            return dict(entry)
+    return {}
+
+
+def owned_fields(live: Object) -> Object | None:
+    """Return what managedFields says that our applies own (source: FieldsV1), None when nothing."""
+    return dict(_entry(live).get("fieldsV1") or {}) or None
+
+
+def ours_differ(before: Object, after: Object) -> bool:
+    """Whether any field that we own, or owned, differs between two states of an object.
+
+    A controller may write between our look at an object and our apply of it (the Deployment controller adds an
+    annotation just after the creation); what only others own is no change of ours.
+    """
+    entries = [_entry(before), _entry(after)]
+    if any(entry.get("apiVersion", after["apiVersion"]) != after["apiVersion"] for entry in entries):
+        return True  # the paths are those of another version: they cannot be followed here
+    return any(_differ(entry.get("fieldsV1") or {}, before, after) for entry in entries if entry)
+
+
+def _differ(owned: Object, before: Any, after: Any) -> bool:
+    """Whether two values differ in what a set of owned fields names; a leaf names all that is below it."""
+    steps = [key for key in owned if key != "."]
+    if not steps:
+        return bool(before != after) and not (before in _EMPTY and after in _EMPTY)
+    return any(_differ(owned[key], _below(before, key), _below(after, key)) for key in steps)
+
+
+_EMPTY: Any = (None, [], {})
+
+
+def _below(value: Any, key: str) -> Any:
+    """Follow one step of FieldsV1: `f:` a field, `k:` an item by its keys, `v:` an item by its value, `i:` by index."""
+    kind, _, rest = key.partition(":")
+    if kind == "f":
+        return _key(value, rest)
+    if not isinstance(value, list):
+        return None
+    wanted = json.loads(rest)
+    if kind == "i":
+        return value[wanted] if wanted < len(value) else None
+    if kind == "v":
+        return wanted if wanted in value else None
+    return next((item for item in value if all(_key(item, name) == part for name, part in wanted.items())), None)
 
 
 def leave_to_server(body: Object, live: Object, scopes: Iterable[Scope]) -> None:
@@ -177,6 +220,6 @@ def _owned_item(owned: Any, item: Any) -> Any:
     if not owned:
         return owned
     for key, below in owned.items():
-        if key.startswith("k:") and all(_key(item, name) == value for name, value in json.loads(key[2:]).items()):
+        if key.startswith("k:") and _below([item], key) is not None:
             return below
     return None

@@ -40,6 +40,11 @@ class Inventory:
         """Id of the ConfigMap."""
         return ObjectId("ConfigMap", "", NAMESPACE, self.name)
 
+    @property
+    def exists(self) -> bool:
+        """Whether there was one when it was read."""
+        return self._written is not None
+
     def read(self) -> set[ObjectId]:
         """Return the objects that it names; none when there is no inventory yet."""
         found = self._client.find(self._path)

@@ -200,6 +200,9 @@ class TestWait:
         result = run(wait, objects=[{**REFERENCE, "field": "data.k", "value": "w"}], timeout=0)
         assert "data.k is 'v', wanted is 'w'" in result["msg"]
 
+    def test_a_component_that_was_never_applied(self, run: Run) -> None:
+        assert "Component 'shp' has no inventory" in run(wait, component="shp")["msg"]
+
     def test_a_bad_field_is_refused_before_the_start(self, run: Run, api: StubApi) -> None:
         assert "Field path" in run(wait, objects=[{**REFERENCE, "field": "a..b"}])["msg"]
         assert api.requests == []

@@ -204,6 +204,22 @@ def test_an_object_that_was_not_ours_is_an_update(shop: StubApi, client: Client)
     assert verbs(run(client, wanted))["ConfigMap shop/c3"] == "update"
 
 
+def test_what_a_controller_writes_meanwhile_is_no_change_of_ours(shop: StubApi, client: Client) -> None:
+    run(client, [deployment()])
+    path = shop.path(deployment())
+    read = Client.find
+
+    def find_then_write(self: Client, wanted: str) -> Object | None:
+        found = copy.deepcopy(read(self, wanted))
+        if wanted == path:
+            shop.store[path].obj["metadata"]["annotations"] = {"deployment.kubernetes.io/revision": "1"}
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Client, "find", find_then_write)
+        assert verbs(run(client, [deployment()])) == {"Deployment.apps shop/web": "none"}
+
+
 def test_a_field_that_is_given_no_more_is_removed(shop: StubApi, client: Client) -> None:
     run(client, [secret("a")])
     less = secret("a")

@@ -149,7 +149,7 @@ def test_what_holds_is_told(shop: StubApi, client: Client) -> None:
         deleter.objects([ObjectId.parse("ConfigMap shop/held"), ObjectId.parse("Namespace shop")])
     text = str(caught.value)
     assert "Not gone after 30 s" in text
-    assert "ConfigMap shop/held: finalizers example.test/hold" in text
+    assert "ConfigMap shop/held: held by example.test/hold" in text
     assert "API v1.metrics.k8s.io does not answer: no endpoints" in text
     assert "finalizers are never removed here" in text
     assert lines[0].startswith("Waiting for 1 objects to go, ")
@@ -163,7 +163,7 @@ def test_a_namespace_says_what_it_still_holds(shop: StubApi, client: Client) -> 
     namespace["metadata"]["finalizers"] = ["kubernetes"]
     namespace["status"] = {"conditions": [{"reason": "SomeResourcesRemain", "message": "1 left", "status": "True"}]}
     shop.fail("GET", "apiservices", 403, "Forbidden", times=9)
-    with pytest.raises(KontrolError, match=r"(?s)Namespace shop: finalizers kubernetes.*SomeResourcesRemain: 1 left"):
+    with pytest.raises(KontrolError, match=r"(?s)Namespace shop: held by kubernetes.*SomeResourcesRemain: 1 left"):
         by_name(client, "Namespace shop", include_data=True, timeout=0)
 
 

@@ -137,3 +137,47 @@ class TestLeaveToServer:
         del live["webhooks"]
         sent = left(webhook({}, failurePolicy="Ignore"), live, "webhooks[*].failurePolicy")
         assert sent[0] == {"name": "a", "failurePolicy": "Ignore"}
+
+
+def state(owned: Any, spec: Any, api_version: str = "v1", notes: Any = None) -> dict[str, Any]:
+    entry = {"manager": "kontrol", "operation": "Apply", "apiVersion": api_version, "fieldsV1": owned}
+    meta = {"name": "x", "annotations": notes or {}, "managedFields": [entry] if owned else []}
+    return {"apiVersion": "v1", "kind": "X", "metadata": meta, "spec": spec}
+
+
+PORTS: dict[str, Any] = {"f:spec": {"f:ports": {'k:{"port":1,"protocol":"TCP"}': {".": {}, "f:port": {}, "f:name": {}}}}}
+
+
+@pytest.mark.parametrize(
+    ("owned", "before", "after", "differ"),
+    [
+        ({"f:spec": {"f:a": {}}}, {"a": 1, "b": 1}, {"a": 1, "b": 2}, False),
+        ({"f:spec": {"f:a": {}}}, {"a": 1}, {"a": 2}, True),
+        ({"f:spec": {"f:a": {}}}, {"a": {"deep": 1}}, {"a": {"deep": 2}}, True),
+        ({"f:spec": {"f:a": {}}}, {}, {"a": []}, False),
+        (PORTS, {"ports": [{"port": 1, "protocol": "TCP", "name": "a", "nodePort": 1}]},
+         {"ports": [{"port": 2}, {"port": 1, "protocol": "TCP", "name": "a", "nodePort": 2}]}, False),
+        (PORTS, {"ports": [{"port": 1, "protocol": "TCP", "name": "a"}]},
+         {"ports": [{"port": 1, "protocol": "TCP", "name": "b"}]}, True),
+        (PORTS, {"ports": [{"port": 1, "protocol": "TCP"}]}, {"ports": []}, True),
+        ({"f:spec": {"f:l": {'v:"x"': {}}}}, {"l": ["x"]}, {"l": ["y", "x"]}, False),
+        ({"f:spec": {"f:l": {'v:"x"': {}}}}, {"l": []}, {"l": ["x"]}, True),
+        ({"f:spec": {"f:l": {"i:0": {}}}}, {"l": [1]}, {"l": [2]}, True),
+        ({"f:spec": {"f:l": {"i:1": {}}}}, {"l": [1]}, {"l": [2]}, False),
+        ({"f:spec": {"f:l": {"i:0": {}}}}, {"l": "text"}, {"l": "other"}, False),
+    ],
+)  # fmt: skip
+def test_only_what_we_own_is_a_change_of_ours(owned: Any, before: Any, after: Any, differ: bool) -> None:
+    assert fields.ours_differ(state(owned, before), state(owned, after)) is differ
+
+
+def test_what_we_gave_up_and_what_we_took_are_changes() -> None:
+    owned: Any = {"f:spec": {"f:a": {}}}
+    assert fields.ours_differ(state(owned, {"a": 1}), state(None, {}))
+    assert fields.ours_differ(state(None, {}), state(owned, {"a": 1}))
+    assert not fields.ours_differ(state(None, {"a": 1}), state(owned, {"a": 1}))
+
+
+def test_owned_fields_of_another_version_cannot_be_followed() -> None:
+    owned: Any = {"f:spec": {"f:a": {}}}
+    assert fields.ours_differ(state(owned, {"a": 1}, "v1beta1"), state(owned, {"a": 1}, notes={"by": "other"}))

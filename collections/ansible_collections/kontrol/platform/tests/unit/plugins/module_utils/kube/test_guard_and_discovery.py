@@ -114,7 +114,7 @@ class TestDiscovery:
         assert discovery.preferred("example.test", "Widget").api_version == "example.test/v1"
         with pytest.raises(NotServedError, match=r"Kind 'Gone' of group 'example.test'"):
             discovery.preferred("example.test", "Gone")
-        with pytest.raises(NotServedError, match=r"API group 'none.test'"):
+        with pytest.raises(NotServedError, match=r"Kind 'X' of group 'none.test'"):
             discovery.preferred("none.test", "X")
         assert discovery.locate(ObjectId.parse("X.none.test a/b")) is None
 

@@ -1,0 +1,114 @@
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Documentation of the action plugin of the same name."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: job
+short_description: Run Jobs of the tools image in the mesh and return what they report
+version_added: 0.1.0
+description:
+  - Under STRICT only what runs in the mesh can talk to a database, so work on one is a Job; all Jobs of a task run at once.
+  - A Job takes its arguments from a file and prints one JSON document as its last line; this task returns it.
+  - A Job that cannot be made, does not start, ends badly or has no result fails the task, with the reason that the
+    cluster gives. It is never taken for a pass.
+  - Jobs are deleted when they have been read; they are no objects of a component and never count as a change.
+options:
+  component:
+    description: Name of the component whose work it is; a label.
+    type: str
+    default: ""
+  jobs:
+    description: The Jobs.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      name:
+        description: Name in the results; in the cluster it gets a random end.
+        type: str
+        required: true
+      namespace:
+        description: Where it runs.
+        type: str
+        required: true
+      service_account:
+        description: Its identity in the mesh.
+        type: str
+        required: true
+      image:
+        description: Reference of the tools image.
+        type: str
+        required: true
+      steps:
+        description:
+          - Arguments, a list of steps with O(jobs[].name) and a command; F(images/tools/README.md) lists the commands.
+          - They can be read by everybody who may read pods, so they must not hold a secret.
+        type: list
+        elements: dict
+        required: true
+      secrets:
+        description: Secrets to mount, as folder below F(/run/secrets/kontrol) to name of the Secret.
+        type: dict
+        default: {}
+      config_maps:
+        description: ConfigMaps to mount, as folder below F(/run/config/kontrol) to name of the ConfigMap.
+        type: dict
+        default: {}
+      mesh:
+        description: Whether it gets a sidecar.
+        type: bool
+        default: true
+      timeout:
+        description: Seconds from its creation to its result.
+        type: float
+        default: 120.0
+      start_timeout:
+        description: Seconds until its container runs.
+        type: float
+        default: 60.0
+extends_documentation_fragment:
+  - kontrol.platform.api
+attributes:
+  check_mode:
+    description: Can run in check_mode and return changed status prediction without modifying target.
+    support: full
+    details:
+      - No Job is made; the task is skipped.
+  diff_mode:
+    description: Will return details on what has changed (or possibly needs changing in check_mode), when in diff mode.
+    support: none
+author:
+  - KONTROL platform (@kontrol)
+"""
+
+EXAMPLES = r"""
+- name: Ask a port from outside the mesh
+  kontrol.platform.job:
+    kubeconfig: "{{ kontrol_kubeconfig }}"
+    jobs:
+      - name: stranger
+        namespace: kontrol-outside
+        service_account: probe
+        mesh: false
+        image: docker.io/kontrol/tools:1
+        steps:
+          - name: ports
+            command: probe
+            endpoints:
+              - {name: shop, host: shop.shop.svc.cluster.local, port: 8080, protocol: http, want: refused}
+"""
+
+RETURN = r"""
+jobs:
+  description: Results by name of the Job.
+  returned: always
+  type: dict
+  sample: {stranger: {results: {ports: {endpoints: []}}, seconds: 2.1}}
+kontrol_checks:
+  description: A failed check for each Job that gave no result.
+  returned: when a Job gave no result
+  type: list
+  elements: dict
+"""

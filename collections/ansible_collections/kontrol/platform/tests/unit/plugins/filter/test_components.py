@@ -1,0 +1,73 @@
+"""The filters as templates call them: plain values, errors of Ansible, all documented."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from ansible.errors import AnsibleFilterError
+
+from ansible_collections.kontrol.platform.plugins.filter import components
+from ansible_collections.kontrol.platform.plugins.module_utils.kube.objects import SENTINEL
+
+FILTERS = components.FilterModule().filters()
+FOLDER = Path(str(components.__file__)).parent
+CONFIG_MAP = "kind: ConfigMap\nmetadata: {name: a}\n"
+
+
+def test_every_filter_is_documented_under_its_name() -> None:
+    assert set(FILTERS) == {path.stem for path in FOLDER.glob("*.yml")}
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.yml")), ids=lambda path: path.stem)
+def test_the_documentation_is_about_this_filter(path: Path) -> None:
+    document = yaml.safe_load(path.read_text())
+    assert document["DOCUMENTATION"]["name"] == path.stem
+    assert f"kontrol.platform.{path.stem}" in document["EXAMPLES"]
+
+
+def test_charts_come_in_the_order_of_their_sources() -> None:
+    second = CONFIG_MAP.replace("name: a", "name: b")
+    found = FILTERS["chart_objects"]([CONFIG_MAP, second, CONFIG_MAP, second], ["one", "two"])
+    assert [obj["metadata"]["name"] for obj in found] == ["a", "b"]
+
+
+def test_a_chart_rendered_once_is_an_error() -> None:
+    with pytest.raises(AnsibleFilterError, match="Expected 2 charts rendered twice, found 3 renderings"):
+        FILTERS["chart_objects"]([CONFIG_MAP] * 3, ["one", "two"])
+
+
+def test_a_hash_of_something_unknown_is_unknown() -> None:
+    assert FILTERS["sha256_of"]("a") == "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb"
+    assert FILTERS["sha256_of"](f"x{SENTINEL}y") == SENTINEL
+
+
+def test_a_bad_value_is_an_error_of_ansible() -> None:
+    with pytest.raises(AnsibleFilterError, match="'much' is not a whole number"):
+        FILTERS["to_bytes"]("much")
+
+
+def test_plan_jobs_and_checks_fit_together() -> None:
+    pods = [{"name": "db-0", "ip": "10.0.0.9", "host": "db-0.db", "ports": [8123, 15020]}]
+    declared = [{"port": 8123, "path": "/ping"}]
+    plan = FILTERS["matrix_plan"](pods, declared)
+    jobs = FILTERS["probe_jobs"](plan, "tools:1", {"allowed": {"namespace": "shop"}})
+    assert [job["namespace"] for job in jobs] == ["kontrol-outside", "kontrol-verify", "shop"]
+    outcomes = {"outside": "reset", "denied": "denied", "allowed": "open"}
+    reported = {
+        job["name"]: {
+            "results": {
+                "ports": {
+                    "endpoints": [
+                        {"name": one["name"], "outcome": outcomes[job["name"].removeprefix("probe-")], "status": 200}
+                        for one in job["steps"][0]["endpoints"]
+                    ]
+                }
+            }
+        }
+        for job in jobs
+    }
+    checks = FILTERS["matrix_checks"](reported, pods, declared)
+    assert len(checks) == 5
+    assert all(check["ok"] for check in checks)

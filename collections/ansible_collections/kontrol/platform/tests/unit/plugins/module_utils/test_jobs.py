@@ -1,0 +1,228 @@
+"""Jobs: what is sent, how the end is read, and that no trouble is ever taken for a result."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from ansible_collections.kontrol.platform.plugins.module_utils import jobs
+from ansible_collections.kontrol.platform.plugins.module_utils.errors import KontrolError
+from ansible_collections.kontrol.platform.plugins.module_utils.jobs import JobError, JobResult, JobRunner, JobSpec
+from ansible_collections.kontrol.platform.plugins.module_utils.kube.client import ApiError, Client
+
+Object = dict[str, Any]
+GOOD_LOG = "noise\n" + json.dumps({"results": {"rows": {"ok": True}}}) + "\n"
+
+
+def spec(**changed: Any) -> JobSpec:
+    usual: Object = {
+        "name": "probe",
+        "namespace": "shop",
+        "service_account": "client",
+        "image": "tools:1",
+        "steps": [{"name": "rows", "command": "clickhouse-roundtrip"}],
+        "timeout": 20.0,
+        "start_timeout": 5.0,
+    }
+    return JobSpec(**{**usual, **changed})
+
+
+def pod(state: Object | None = None, phase: str = "Running", **status: Any) -> Object:
+    containers = [{"name": "main", "state": state}] if state is not None else []
+    return {
+        "metadata": {"name": "probe-x-1", "namespace": "shop"},
+        "status": {"phase": phase, "containerStatuses": containers, **status},
+    }
+
+
+@dataclass
+class Cluster:
+    """Stands in for the client: each look at the pods gives the next state, the last one stays."""
+
+    pods: list[list[Object]]
+    log: str = GOOD_LOG
+    events: list[Object] = field(default_factory=list)
+    refuse: ApiError | None = None
+    connection: Any = field(default_factory=lambda: SimpleNamespace(mark=None))
+    created: list[Object] = field(default_factory=list)
+    deleted: list[str] = field(default_factory=list)
+    now: float = 0.0
+
+    def map(self, work: Any, items: Any) -> list[Any]:
+        return [work(item) for item in items]
+
+    def request(self, method: str, path: str, *, body: Object | None = None) -> Object:
+        if method == "POST" and self.refuse:
+            raise self.refuse
+        if method == "POST":
+            self.created.append(body or {})
+        else:
+            self.deleted.append(path)
+        return {}
+
+    def list(self, path: str, params: dict[str, str]) -> list[Object]:
+        if path.endswith("/events"):
+            return self.events
+        return self.pods.pop(0) if len(self.pods) > 1 else self.pods[0]
+
+    def text(self, path: str, params: dict[str, str]) -> str:
+        return self.log
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def run(cluster: Cluster, *specs: JobSpec) -> list[JobResult]:
+    runner = JobRunner(cast("Client", cluster), lambda: cluster.now, cluster.sleep, lambda: "x")
+    return runner.run(list(specs) or [spec()])
+
+
+DONE = pod({"terminated": {"exitCode": 0}}, "Succeeded")
+
+
+def test_a_result_is_read_and_the_job_deleted() -> None:
+    cluster = Cluster(
+        [[], [pod({"waiting": {"reason": "PodInitializing"}}, "Pending")], [pod({"running": {}})], [DONE]]
+    )
+    (result,) = run(cluster)
+    assert (result.results, result.error) == ({"rows": {"ok": True}}, "")
+    assert cluster.deleted == ["/apis/batch/v1/namespaces/shop/jobs/probe-x"]
+
+
+def test_each_job_has_its_own_outcome() -> None:
+    cluster = Cluster([[DONE]])
+    first, second = run(cluster, spec(name="a"), spec(name="b", steps=[{"name": "other"}]))
+    assert (first.error, second.name) == ("", "b")
+    assert "does not hold every step" in second.error
+
+
+@pytest.mark.parametrize(
+    ("log", "code", "text"),
+    [
+        ("", 0, "no result in its log, which ends with: nothing"),
+        ("Traceback\nboom", 1, "no result in its log, which ends with: Traceback | boom"),
+        ("[1]", 0, "no result in its log"),
+        ('{"error": "No server"}', 1, "No server"),
+        ('{"results": {"rows": {}}}', 1, "it ended with 1"),
+        ('{"results": {}}', 0, "does not hold every step"),
+        ('{"results": []}', 0, "does not hold every step"),
+    ],
+)
+def test_a_bad_end_is_an_error(log: str, code: int, text: str) -> None:
+    cluster = Cluster([[pod({"terminated": {"exitCode": code}})]], log=log)
+    (result,) = run(cluster)
+    assert text in result.error
+    assert result.results == {}
+    assert len(cluster.deleted) == 1
+
+
+def test_no_pod_names_the_reason_of_the_job_controller() -> None:
+    warning = {"type": "Warning", "reason": "FailedCreate", "message": "exceeded quota"}
+    (result,) = run(Cluster([[]], events=[{"type": "Normal"}, warning]))
+    assert "Job 'shop/probe' gave no result: it has no pod after 5 s: FailedCreate exceeded quota" in result.error
+
+
+def test_a_pod_that_does_not_start_names_the_reason_within_the_time() -> None:
+    cluster = Cluster([[pod({"waiting": {"reason": "ImagePullBackOff", "message": "not found"}}, "Pending")]])
+    (result,) = run(cluster)
+    assert "it did not start within 5 s: container 'main': ImagePullBackOff not found" in result.error
+    assert cluster.now < 6
+
+
+def test_what_is_hopeless_is_not_waited_for() -> None:
+    cluster = Cluster([[pod({"waiting": {"reason": "InvalidImageName"}}, "Pending")]])
+    (result,) = run(cluster)
+    assert "InvalidImageName" in result.error
+    assert cluster.now == 0.0
+
+
+def test_a_job_that_runs_for_ever_is_an_error() -> None:
+    (result,) = run(Cluster([[pod({"running": {}})]]))
+    assert "it was not done after 20 s" in result.error
+
+
+def test_a_job_that_cannot_be_made_is_an_error() -> None:
+    refusal = ApiError("POST jobs", 403, b'{"kind":"Status","reason":"Forbidden","message":"no"}', "k")
+    cluster = Cluster([[]], refuse=refusal)
+    (result,) = run(cluster)
+    assert "Job 'shop/probe' could not be made" in result.error
+    assert cluster.deleted == []
+
+
+@pytest.mark.parametrize(
+    ("status", "text"),
+    [
+        (
+            {
+                "conditions": [
+                    {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no cpu"}
+                ]
+            },
+            "Unschedulable: no cpu",
+        ),
+        (
+            {
+                "initContainerStatuses": [
+                    {"name": "istio-init", "state": {"terminated": {"exitCode": 255, "reason": "Error"}}}
+                ]
+            },
+            "container 'istio-init' ended with 255 Error",
+        ),
+        ({"reason": "Evicted", "message": "disk"}, "Evicted: disk"),
+        ({}, "its pod is Pending"),
+    ],
+)
+def test_why_a_pod_did_not_start(status: Object, text: str) -> None:
+    assert jobs.why_not_started(pod(None, "Pending", **status)) == (text, False)
+
+
+def test_deleting_a_job_that_is_gone_is_fine_and_another_refusal_is_not() -> None:
+    cluster = Cluster([[DONE]])
+    runner = JobRunner(cast("Client", cluster))
+
+    def refuse(status: int) -> None:
+        def request(method: str, path: str, *, body: Object | None = None) -> Object:
+            raise ApiError("DELETE", status, b"{}", "k")
+
+        cluster.request = request  # type: ignore[method-assign] # a cluster that refuses
+
+    refuse(404)
+    runner._delete("/x")
+    refuse(403)
+    with pytest.raises(KontrolError):
+        runner._delete("/x")
+
+
+def test_the_manifest_is_locked_down_and_holds_its_arguments() -> None:
+    job = jobs.manifest(spec(secrets={"admin": "login"}, config_maps={"schema": "files"}, component="shop"), "x")
+    template = job["spec"]["template"]
+    (container,) = template["spec"]["containers"]
+    assert json.loads(template["metadata"]["annotations"][jobs.ARGUMENTS])["steps"][0]["name"] == "rows"
+    assert template["spec"]["automountServiceAccountToken"] is False
+    assert template["spec"]["securityContext"]["runAsNonRoot"] is True
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+    assert "env" not in container
+    assert [mount["mountPath"] for mount in container["volumeMounts"]] == [
+        "/etc/kontrol",
+        "/run/secrets/kontrol/admin",
+        "/run/config/kontrol/schema",
+    ]
+    assert job["spec"]["backoffLimit"] == 0
+    assert job["spec"]["activeDeadlineSeconds"] == 20
+    assert job["metadata"]["labels"]["kontrol.dev/component"] == "shop"
+
+
+@pytest.mark.parametrize(("mesh", "label"), [(True, "true"), (False, "false")])
+def test_the_sidecar_is_asked_for_by_name(mesh: bool, label: str) -> None:
+    template = jobs.manifest(spec(mesh=mesh), "x")["spec"]["template"]
+    assert template["metadata"]["labels"]["sidecar.istio.io/inject"] == label
+
+
+def test_parsing_takes_the_last_line() -> None:
+    assert jobs.parse_log('{"a": 1}\n{"b": 2}\n\n') == {"b": 2}
+    with pytest.raises(JobError):
+        jobs.parse_log("done")

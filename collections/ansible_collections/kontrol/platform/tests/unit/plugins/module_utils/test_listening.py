@@ -1,0 +1,26 @@
+"""Listening ports out of the kernel's tables."""
+
+from __future__ import annotations
+
+from ansible_collections.kontrol.platform.plugins.module_utils import listening
+
+TABLES = """\
+  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+   0: 00000000:1FBB 00000000:0000 0A 00000000:00000000 00:00000000 00000000   101        0 1 1
+   1: 0100007F:3A98 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1337        0 2 1
+   2: 0900F40A:1FBB 0A00F40A:C350 01 00000000:00000000 00:00000000 00000000   101        0 3 1
+   3: 0900F40A:24A3 00000000:0000 0A 00000000:00000000 00:00000000 00000000   101        0 4 1
+  sl  local_address                         remote_address                        st tx_queue rx_queue
+   0: 00000000000000000000000000000000:3AAC 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000
+   1: 00000000000000000000000001000000:2328 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000
+   2: 0000000000000000FFFF00000100007F:2329 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000
+   3: 0000000000000000FFFF00000900F40A:1FBB 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000
+"""
+
+
+def test_ports_that_others_can_reach_are_listed_once() -> None:
+    assert listening.ports(TABLES) == [8123, 9379, 15020]
+
+
+def test_nothing_listens() -> None:
+    assert listening.ports("") == []
