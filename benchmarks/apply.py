@@ -44,13 +44,15 @@ from typing import Any, NamedTuple
 
 import yaml
 from ansible.plugins.loader import init_plugin_loader
+from ansible.utils.collection_loader import AnsibleCollectionConfig
 
 ROOT = Path(__file__).resolve().parents[1]
-init_plugin_loader([str(ROOT / "collections")])
+if AnsibleCollectionConfig.collection_finder is None:  # the tests have one already
+    init_plugin_loader([str(ROOT / "collections")])
 
-from ansible_collections.kontrol.platform.plugins.module_utils.kube import kubeconfig as kubeconfigs  # noqa: E402
-from ansible_collections.kontrol.platform.plugins.module_utils.kube.client import ApiError, Client  # noqa: E402
-from ansible_collections.kontrol.platform.plugins.module_utils.paths import state_root  # noqa: E402
+from ansible_collections.kontrol.platform.plugins.module_utils.kube import kubeconfig as kubeconfigs  # noqa: E402 - it is found from here on
+from ansible_collections.kontrol.platform.plugins.module_utils.kube.client import ApiError, Client  # noqa: E402 - it is found from here on
+from ansible_collections.kontrol.platform.plugins.module_utils.paths import state_root  # noqa: E402 - it is found from here on
 
 Object = dict[str, Any]
 NAMESPACE = "kontrol-benchmark"

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.kontrol.platform.plugins.module_utils import charts, matrix, quantities, upgrades, verification
+from ansible_collections.kontrol.platform.plugins.module_utils import (
+    charts,
+    matrix,
+    quantities,
+    upgrades,
+    verification,
+    volumes,
+)
 from ansible_collections.kontrol.platform.plugins.module_utils.action_base import plain
 from ansible_collections.kontrol.platform.plugins.module_utils.errors import KontrolError
 from ansible_collections.kontrol.platform.plugins.module_utils.kube.objects import SENTINEL
@@ -60,6 +67,7 @@ class FilterModule:
             "rows_checks": verification.rows_checks,
             "sha256_of": sha256_of,
             "sidecar_checks": verification.sidecar_checks,
+            "storage_class_problem": volumes.storage_class_problem,
             "strict_checks": verification.strict_checks,
             "times": quantities.times,
             "to_bytes": quantities.to_bytes,

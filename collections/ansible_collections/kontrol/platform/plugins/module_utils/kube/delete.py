@@ -175,22 +175,26 @@ class Deleter:
             return
         if not self._options.check:
             guard.check(self._client)
-        errors = [text for text in self._client.map(lambda which: self._one(which, *objects[which]), objects) if text]
-        if errors:
-            raise KontrolError("Objects cannot be deleted:\n" + "\n".join(errors), self.report.as_result())
+        errors = self._client.map(lambda which: self._one(which, *objects[which]), objects)
+        for which, error in zip(objects, errors, strict=True):
+            if error is None:
+                self.report.deleted.append(which)
+                if self._options.diff:
+                    self.report.diffs.append(diff.render(str(which), objects[which][1], None))
+        failed = [f"  {which}: {error}" for which, error in zip(objects, errors, strict=True) if error]
+        if failed:
+            raise KontrolError("Objects cannot be deleted:\n" + "\n".join(failed), self.report.as_result())
         if self._options.wait and not self._options.check:
             self._gone({which: resource for which, (resource, _) in objects.items()})
 
     def _one(self, which: ObjectId, resource: Resource, live: Object) -> str | None:
-        if self._options.diff:
-            self.report.diffs.append(diff.render(str(which), live, None))
+        """Delete one object; return why it could not be."""
         if not self._options.check:
             try:
                 path = resource.path(which.namespace, which.name)
                 remove_object(self._client, path, live, self._options.propagation)
             except KontrolError as error:
-                return f"  {which}: {error}"
-        self.report.deleted.append(which)
+                return str(error)
         return None
 
     def _gone(self, left: dict[ObjectId, Resource]) -> None:

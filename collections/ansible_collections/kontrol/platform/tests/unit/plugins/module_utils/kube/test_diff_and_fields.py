@@ -31,8 +31,9 @@ def test_other_lists_count_as_a_whole(items: list[Any]) -> None:
 
 
 def test_creation_deletion_and_last_applied() -> None:
-    obj = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "data": {"k": "Q0FOQVJZ"}}
-    obj["metadata"]["annotations"] = {"kubectl.kubernetes.io/last-applied-configuration": "Q0FOQVJZ"}  # type: ignore[index]
+    notes = {"kubectl.kubernetes.io/last-applied-configuration": "Q0FOQVJZ"}
+    meta = {"name": "s", "annotations": notes}
+    obj = {"apiVersion": "v1", "kind": "Secret", "metadata": meta, "data": {"k": "Q0FOQVJZ"}}
     made, gone = diff.render("Secret s", None, obj), diff.render("Secret s", obj, None)
     assert made["before"] == gone["after"] == ""
     assert "k: (hidden)" in made["after"]
@@ -145,7 +146,9 @@ def state(owned: Any, spec: Any, api_version: str = "v1", notes: Any = None) -> 
     return {"apiVersion": "v1", "kind": "X", "metadata": meta, "spec": spec}
 
 
-PORTS: dict[str, Any] = {"f:spec": {"f:ports": {'k:{"port":1,"protocol":"TCP"}': {".": {}, "f:port": {}, "f:name": {}}}}}
+PORTS: dict[str, Any] = {
+    "f:spec": {"f:ports": {'k:{"port":1,"protocol":"TCP"}': {".": {}, "f:port": {}, "f:name": {}}}}
+}
 
 
 @pytest.mark.parametrize(
