@@ -43,6 +43,21 @@ def later(seconds: float, work: Callable[[], Any]) -> None:
     timer.start()
 
 
+def watches(api: StubApi) -> int:
+    return len([request for request in api.requests if "watch" in request.query])
+
+
+def after_watches(api: StubApi, count: int, work: Callable[[], Any]) -> None:
+    """Do something once so many watches were asked for: a delay in seconds would race on a busy machine."""
+
+    def wait() -> None:
+        while watches(api) < count:
+            time.sleep(0.01)
+        work()
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
 def test_what_is_ready_is_not_watched(api: StubApi, client: Client) -> None:
     claims = [api.put(claim(name, "Bound")) for name in ("a", "b")]
     waiter = Waiter(client, [target(client, one) for one in claims], 5)
@@ -166,16 +181,17 @@ def test_reasons_that_cannot_be_read_do_no_harm(api: StubApi, client: Client) ->
 def test_an_expired_version_is_listed_anew(api: StubApi, client: Client) -> None:
     api.put(claim("a", "Pending"))
     api.fail("GET", "watch=1", 410, "Expired", times=2)
-    later(0.3, lambda: api.put(claim("a", "Bound")))
-    Waiter(client, [target(client, claim("a", ""))], 10).run()
-    assert len([request for request in api.requests if "watch" in request.query]) >= 2
+    after_watches(api, 2, lambda: api.put(claim("a", "Bound")))
+    Waiter(client, [target(client, claim("a", ""))], 30).run()
+    assert watches(api) >= 2
 
 
 def test_a_watch_that_breaks_is_taken_up_again(api: StubApi, client: Client) -> None:
     api.put(claim("a", "Pending"))
     api.fail("GET", "watch=1", 0, drop=True, times=1)
-    later(0.3, lambda: api.put(claim("a", "Bound")))
-    Waiter(client, [target(client, claim("a", ""))], 10).run()
+    after_watches(api, 2, lambda: api.put(claim("a", "Bound")))
+    Waiter(client, [target(client, claim("a", ""))], 30).run()
+    assert watches(api) >= 2
 
 
 def test_a_stream_that_ends_or_reports_an_error_goes_on(api: StubApi, client: Client) -> None:
