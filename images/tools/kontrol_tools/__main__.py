@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import arguments, probe, roundtrip, schema, serve
+from . import arguments, backup, probe, roundtrip, schema, serve
 from .errors import ArgumentError, ToolError
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ COMMANDS: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
     "clickhouse-roundtrip": roundtrip.run,
     "clickhouse-logins": roundtrip.logins,
     "clickhouse-schema": schema.run,
+    "clickhouse-backup": backup.backup,
+    "clickhouse-restore": backup.restore,
 }
 
 

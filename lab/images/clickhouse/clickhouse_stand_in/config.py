@@ -19,6 +19,7 @@ _ENGINE_SETTINGS = (
     "mark_cache_size",
     "uncompressed_cache_size",
     "max_concurrent_queries",
+    "named_collections",
 )
 
 

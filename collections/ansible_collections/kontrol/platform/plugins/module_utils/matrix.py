@@ -25,7 +25,7 @@ REFUSALS: Final = {
 Nowhere counts silence, a timeout or a name that is not found: it may be anything.
 """
 CAPTURE_PORTS: Final = frozenset({15001, 15006})
-"""Where a sidecar catches redirected traffic: nothing is behind them, a direct connection is closed without an answer."""
+"""Where a sidecar catches redirected traffic: nothing is behind them, a direct connection is closed unanswered."""
 SIDECAR_PORTS: Final = tuple(
     {"port": port, "owner": "mesh", "reason": reason}
     for port, reason in (

@@ -9,7 +9,8 @@ module: job
 short_description: Run Jobs of the tools image in the mesh and return what they report
 version_added: 0.1.0
 description:
-  - Under STRICT only what runs in the mesh can talk to a database, so work on one is a Job; all Jobs of a task run at once.
+  - Under STRICT only what runs in the mesh can talk to a database, so work on one is a Job.
+  - All Jobs of a task run at once.
   - A Job takes its arguments from a file and prints one JSON document as its last line; this task returns it.
   - A Job that cannot be made, does not start, ends badly or has no result fails the task, with the reason that the
     cluster gives. It is never taken for a pass.

@@ -1,0 +1,83 @@
+"""Making a bucket: the signature against AWS's own rules, and the answers of a server."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING
+
+import pytest
+
+from images.tools.kontrol_tools import s3
+from images.tools.kontrol_tools.errors import ToolError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+NOW = datetime(2013, 5, 24, tzinfo=UTC)
+
+
+@contextmanager
+def server(status: int, asked: list[tuple[str, str]]) -> Iterator[str]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_PUT(self) -> None:
+            asked.append((self.path, self.headers["Authorization"]))
+            self.send_response(status)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name of the base class
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as one:
+        threading.Thread(target=one.serve_forever, args=(0.02,), daemon=True).start()
+        yield f"http://127.0.0.1:{one.server_address[1]}"
+        one.shutdown()
+
+
+def store(endpoint: str) -> s3.Store:
+    return s3.Store(endpoint, "us-east-1", "AKIAIOSFODNN7EXAMPLE", "CANARY-secret")
+
+
+@pytest.mark.parametrize("status", [200, 409])
+def test_a_bucket_that_is_made_or_there_is_fine(status: int) -> None:
+    asked: list[tuple[str, str]] = []
+    with server(status, asked) as endpoint:
+        s3.ensure_bucket(store(endpoint), "kontrol-backups")
+    ((path, authorization),) = asked
+    assert path == "/kontrol-backups"
+    assert authorization.startswith("AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/")
+
+
+def test_a_refusal_is_an_error_without_a_key() -> None:
+    with (
+        server(403, []) as endpoint,
+        pytest.raises(ToolError, match=r"'kontrol-backups' cannot be made: .* 403") as error,
+    ):
+        s3.ensure_bucket(store(endpoint), "kontrol-backups")
+    assert "CANARY" not in str(error.value)
+
+
+def test_no_server_is_an_error() -> None:
+    with pytest.raises(ToolError, match="does not answer: ConnectionRefusedError"):
+        s3.ensure_bucket(store("http://127.0.0.1:1"), "b")
+
+
+def test_the_signature_changes_with_everything_that_it_covers() -> None:
+    base = s3.signed_headers(store("http://h:1"), "PUT", "/b", NOW)["Authorization"]
+    others = [
+        s3.signed_headers(store("http://other:1"), "PUT", "/b", NOW),
+        s3.signed_headers(store("http://h:1"), "GET", "/b", NOW),
+        s3.signed_headers(store("http://h:1"), "PUT", "/c", NOW),
+        s3.signed_headers(
+            s3.Store("http://h:1", "eu-west-1", "AKIAIOSFODNN7EXAMPLE", "CANARY-secret"), "PUT", "/b", NOW
+        ),
+        s3.signed_headers(s3.Store("http://h:1", "us-east-1", "AKIAIOSFODNN7EXAMPLE", "other"), "PUT", "/b", NOW),
+    ]
+    assert len({base, *(headers["Authorization"] for headers in others)}) == 6
+
+
+def test_a_signing_key_is_good_for_one_day() -> None:
+    assert s3._key(store("http://h"), "20120215") != s3._key(store("http://h"), "20120216")
