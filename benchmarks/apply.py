@@ -16,8 +16,9 @@ a list of objects and server-side apply, its discovery cache warm). Ours has no 
 The mix, of 20 objects: 6 ConfigMaps of 1 KiB, 4 Secrets, 3 ServiceAccounts, 3 Services, 2 Roles, 2 Deployments without
 pods; N = 1 is a ConfigMap. Latency is added by a TCP proxy on loopback, half of it in each direction.
 
-`server_cpu_seconds` is what kube-apiserver and etcd used meanwhile (null when their processes cannot be seen): where it
-comes near to seconds x cores, the server is the limit and no client can be faster. When something else also uses the
+`server_cpu_seconds` is what kube-apiserver and etcd used meanwhile, those of all clusters on this machine (so let there
+be one; null when their processes cannot be seen). Where it and the tool's own come near to seconds x cores, the server
+is the limit and no client can be much faster. When something else also uses the
 machine, the figures say little: look at the load that is printed first.
 """
 

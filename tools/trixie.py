@@ -17,6 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 UV = ROOT / ".bootstrap" / "bin" / "uv"
 PYTHON = "3.13"
+VENV = "/venv"  # in the container
 IMAGE = "kontrol.lab/trixie-python"  # the lab's part trixie_python
 SCRIPT = """
 import sys
@@ -27,7 +28,7 @@ assert sys.version_info[:2] >= (3, 13) and tuple(map(int, core.split(".")[:2])) 
 """
 COMMANDS = (
     ("python3", "-c", SCRIPT),
-    ("python3", "-m", "pytest", "-q", "-m", "not e2e and not oracle", "-n", "2", "-p", "no:cacheprovider"),
+    ("pytest", "-q", "-m", "not e2e and not oracle", "-n", "2", "-p", "no:cacheprovider"),
 )
 
 
@@ -39,22 +40,37 @@ def cache() -> Path:
 def packages(lock: Path, folder: Path) -> Path:
     """Install the lock for the other Python into a folder of its own hash, unless that was done before."""
     digest = hashlib.sha256(lock.read_bytes()).hexdigest()[:16]
-    site = folder / f"site-{PYTHON}-{digest}"
-    if not site.exists():
+    venv = folder / f"venv-{PYTHON}-{digest}"
+    if not venv.exists():
         shutil.rmtree(folder, ignore_errors=True)
-        target = folder / "unfinished"
-        what = ("--require-hashes", "--only-binary", ":all:", "--target", str(target), "--requirement", str(lock))
+        unfinished = folder / "unfinished"
+        site = unfinished / "lib" / f"python{PYTHON}" / "site-packages"
+        what = ("--require-hashes", "--only-binary", ":all:", "--target", str(site), "--requirement", str(lock))
         where = ("--python-version", PYTHON, "--python-platform", f"{platform.machine()}-unknown-linux-gnu")
         subprocess.run([str(UV), "--no-config", "--quiet", "pip", "install", *where, *what], check=True)
-        target.rename(site)
-    return site
+        arrange(unfinished, site)
+        unfinished.rename(venv)
+    return venv
 
 
-def argv(image: str, site: Path, command: tuple[str, ...]) -> list[str]:
+def arrange(venv: Path, site: Path) -> None:
+    """Make an environment of packages that were installed for a Python that this machine does not have."""
+    (venv / "pyvenv.cfg").write_text(f"home = /usr/bin\nversion = {PYTHON}\n", encoding="utf-8")
+    (site / "bin").rename(venv / "bin")
+    for script in (venv / "bin").iterdir():
+        shebang, newline, rest = script.read_bytes().partition(b"\n")
+        if shebang.startswith(b"#!"):
+            script.write_bytes(f"#!{VENV}/bin/python3".encode() + newline + rest)
+    for name in ("python", "python3"):
+        (venv / "bin" / name).symlink_to("/usr/bin/python3")
+
+
+def argv(image: str, venv: Path, command: tuple[str, ...]) -> list[str]:
     """The docker command for one command in the container."""
-    mounts = ("--volume", f"{ROOT}:/project:ro", "--volume", f"{site}:/site:ro", "--tmpfs", "/tmp:exec")  # noqa: S108 - in the container
-    settings = {"PYTHONPATH": "/site", "PYTHONDONTWRITEBYTECODE": "1", "HOME": "/tmp", "LC_ALL": "C.UTF-8"}  # noqa: S108 - in the container
-    settings |= {"PATH": "/site/bin:/usr/bin:/bin", "ANSIBLE_CONFIG": "/project/ansible.cfg", "KONTROL_LAB": "lab"}
+    temporary = "/tmp"  # noqa: S108 - the container's own
+    mounts = ("--volume", f"{ROOT}:/project:ro", "--volume", f"{venv}:{VENV}:ro", "--tmpfs", f"{temporary}:exec")
+    settings = {"PATH": f"{VENV}/bin:/usr/bin:/bin", "VIRTUAL_ENV": VENV, "PYTHONDONTWRITEBYTECODE": "1"}
+    settings |= {"HOME": temporary, "LC_ALL": "C.UTF-8", "ANSIBLE_CONFIG": "/project/ansible.cfg", "KONTROL_LAB": "lab"}
     environment = [part for name, value in settings.items() for part in ("--env", f"{name}={value}")]
     options = ("--rm", "--network", "none", "--workdir", "/project", "--entrypoint", "")
     return ["docker", "run", *options, *mounts, *environment, image, *command]
@@ -72,11 +88,11 @@ def image() -> str:
 def main() -> int:
     """Run each command in a container; answer the first exit code that is not 0."""
     found = image()
-    site = packages(ROOT / "requirements.lock", cache() / "trixie")
+    venv = packages(ROOT / "requirements.lock", cache() / "trixie")
     playbooks = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "playbooks").glob("*.yml"))
-    syntax = ("python3", "-m", "ansible", "playbook", "-i", "inventories/local", "--syntax-check", *playbooks)
+    syntax = ("ansible-playbook", "-i", "inventories/local", "--syntax-check", *playbooks)
     for command in (*COMMANDS, syntax):
-        rc = subprocess.run(argv(found, site, command), check=False).returncode
+        rc = subprocess.run(argv(found, venv, command), check=False).returncode
         if rc:
             return rc
     return 0

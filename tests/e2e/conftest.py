@@ -1,4 +1,4 @@
-"""One region for the whole session: made by the first bootstrap, removed at the end unless KONTROL_KEEP=1."""
+"""One region for the whole session: made by the first bootstrap, removed at the end unless E2E_KEEP=1."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def bare(caller_environment: dict[str, str]) -> Iterator[Region]:
         region.run("decommission", "-e", f"confirm={region.state.name}").green()
     shutil.rmtree(region.state, ignore_errors=True)  # the records of earlier sessions
     yield region
-    if not os.environ.get("KONTROL_KEEP"):
+    if not os.environ.get("E2E_KEEP"):
         region.run("decommission", "-e", f"confirm={region.state.name}").green()
 
 

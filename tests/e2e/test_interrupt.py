@@ -10,7 +10,7 @@ import pytest
 from tests.e2e.conftest import FirstRun, Say
 from tests.e2e.harness import CLUSTER, Cgroup, Region, Started
 
-POINTS = int(os.environ.get("KONTROL_KILL_POINTS", "4"))
+POINTS = int(os.environ.get("E2E_KILL_POINTS", "4"))
 SECONDS_TO_DIE = 5.0
 
 pytestmark = pytest.mark.slow

@@ -21,7 +21,9 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
     def run(argv: list[str], **_options: object) -> subprocess.CompletedProcess[str]:
         seen.append(argv)
         if "--target" in argv:
-            Path(argv[argv.index("--target") + 1]).mkdir(parents=True)
+            programs = Path(argv[argv.index("--target") + 1]) / "bin"
+            programs.mkdir(parents=True)
+            (programs / "pytest").write_bytes(b"#!/host/python\nimport pytest\n")
         return subprocess.CompletedProcess(
             argv, 0, stdout="kontrol.lab/trixie-python:new\nkontrol.lab/trixie-python:old\n"
         )
@@ -59,8 +61,17 @@ def test_packages_are_installed_once_per_lock(calls: Calls, tmp_path: Path) -> N
     assert not site.exists()
 
 
+def test_the_packages_become_an_environment_of_the_other_python(calls: Calls, tmp_path: Path) -> None:
+    (tmp_path / "lock").touch()
+    venv = trixie.packages(tmp_path / "lock", tmp_path / "trixie")
+    assert calls
+    assert (venv / "bin" / "pytest").read_text(encoding="utf-8") == "#!/venv/bin/python3\nimport pytest\n"
+    assert (venv / "bin" / "python3").readlink() == Path("/usr/bin/python3")
+    assert "home = /usr/bin" in (venv / "pyvenv.cfg").read_text(encoding="utf-8")
+
+
 def test_the_container_has_no_network_and_cannot_write_to_the_project() -> None:
-    argv = trixie.argv("image", Path("/site-3.13"), ("python3", "-V"))
+    argv = trixie.argv("image", Path("/cache/venv-3.13"), ("python3", "-V"))
     assert argv[argv.index("--network") + 1] == "none"
     assert f"{trixie.ROOT}:/project:ro" in argv
     assert argv[-3:] == ["image", "python3", "-V"]

@@ -33,7 +33,7 @@ attributes:
     description: Shows what would be hit, and whether a run would be refused.
   diff_mode:
     support: none
-    description: The objects that change are listed by name, see RV(kontrol_objects).
+    description: The objects that change are listed by name.
 """
 
 EXAMPLES = r"""

@@ -28,7 +28,7 @@ attributes:
     description: Tells where the file would be written.
   diff_mode:
     support: none
-    description: The objects that change are listed by name, see RV(kontrol_objects).
+    description: The objects that change are listed by name.
 """
 
 EXAMPLES = r"""

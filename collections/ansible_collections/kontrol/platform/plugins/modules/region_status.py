@@ -35,7 +35,7 @@ attributes:
     description: There is nothing to change.
   diff_mode:
     support: none
-    description: The objects that change are listed by name, see RV(kontrol_objects).
+    description: The objects that change are listed by name.
 """
 
 EXAMPLES = r"""

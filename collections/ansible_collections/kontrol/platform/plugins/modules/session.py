@@ -48,7 +48,7 @@ attributes:
     description: Proves in the same way, takes nothing.
   diff_mode:
     support: none
-    description: The objects that change are listed by name, see RV(kontrol_objects).
+    description: The objects that change are listed by name.
 """
 
 EXAMPLES = r"""
