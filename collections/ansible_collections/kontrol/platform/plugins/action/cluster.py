@@ -13,15 +13,22 @@ from ansible.utils.display import Display
 from ansible_collections.kontrol.platform.plugins.module_utils import access, identity, state
 from ansible_collections.kontrol.platform.plugins.module_utils.action_base import KontrolAction
 from ansible_collections.kontrol.platform.plugins.module_utils.api import Api
-from ansible_collections.kontrol.platform.plugins.module_utils.drivers.base import CREATING, ClusterSpec, load_record
+from ansible_collections.kontrol.platform.plugins.module_utils.drivers.base import (
+    CREATING,
+    ClusterSpec,
+    Outputs,
+    load_record,
+)
 from ansible_collections.kontrol.platform.plugins.module_utils.drivers.kind import KindDriver, inotify_warnings
 from ansible_collections.kontrol.platform.plugins.module_utils.errors import KontrolError
+from ansible_collections.kontrol.platform.plugins.module_utils.identity import Identity
 from ansible_collections.kontrol.platform.plugins.module_utils.proof import installation
 from ansible_collections.kontrol.platform.plugins.module_utils.region_run import (
     RegionRun,
     check,
     current_run,
     entry,
+    keeping,
     result,
     verified,
 )
@@ -69,8 +76,18 @@ class ActionModule(KontrolAction):
         if self.check_mode:
             claimed = verb == "none" or (verb == "take_over" and carries(region, driver))
             return result([entry(name, verb), *([] if claimed or verb == "update" else entries("rendered"))])
-        claims = verb != "none" and make(region, driver, spec, adopt=adopt, timeout=args["timeout"])
-        return result([entry(name, verb), *(entries("server") if claims else [])])
+        if verb == "none":
+            return result([entry(name, verb)])
+        own = identity.load(region.folder)
+        if own is None:
+            raise KontrolError(f'Region "{region.region}" has no identity; deploy its foundation first')
+        objects: list[dict[str, Any]] = []
+        with keeping(objects):
+            outputs = driver.create(spec, region.run, adopt=adopt)
+            objects.append(entry(name, verb))
+            claimed = complete(region, driver, outputs, own, args["timeout"])
+            objects.extend(entries("server") if claimed else [])
+        return result(objects)
 
     def _absent(self, driver: KindDriver) -> dict[str, Any]:
         """Delete the cluster, if it is the recorded one."""
@@ -81,12 +98,8 @@ class ActionModule(KontrolAction):
         return result([entry(driver.object_id, "delete" if lines else "none")])
 
 
-def make(region: RegionRun, driver: KindDriver, spec: ClusterSpec, *, adopt: bool, timeout: float) -> bool:
-    """Make the cluster answer; one that was just made or adopted gets the identity. Return whether that was written."""
-    own = identity.load(region.folder)
-    if own is None:
-        raise KontrolError(f'Region "{region.region}" has no identity; deploy its foundation first')
-    outputs = driver.create(spec, region.run, adopt=adopt)
+def complete(region: RegionRun, driver: KindDriver, outputs: Outputs, own: Identity, timeout: float) -> bool:
+    """Wait for the cluster; one that was just made or adopted gets the identity. Return whether that was written."""
     record = load_record(region.folder)
     with opened(region, driver) as api:
         api.wait_ready(region.say, timeout)

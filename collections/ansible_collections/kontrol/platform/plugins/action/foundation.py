@@ -19,6 +19,7 @@ from ansible_collections.kontrol.platform.plugins.module_utils.region_run import
     check,
     current_run,
     entry,
+    keeping,
     result,
     verified,
 )
@@ -87,18 +88,18 @@ def planned(region: RegionRun, image: str) -> list[dict[str, Any]]:
 
 
 def make(region: RegionRun, image: str) -> list[dict[str, Any]]:
-    """Make what is missing and return what was done."""
-    _own, new_identity = identity.ensure(region.folder, region.region, region.run)
+    """Make what is missing and return what was done; a failure carries what was done before it."""
+    objects: list[dict[str, Any]] = []
     store = region.secret_store()
-    new_store = store.create()
-    new_secrets = store.ensure_all(BACKUP_SECRETS)
-    verb = region.backup_store(image).ensure(*region.backup_credentials())
-    return [
-        entry(f"Identity {region.region}", "create" if new_identity else "none"),
-        entry(f"SecretStore {region.region}", "create" if new_store else "none"),
-        *(entry(f"StoredSecret {name}", "create" if name in new_secrets else "none") for name in BACKUP_SECRETS),
-        entry(f"BackupStore {region.region}", verb),
-    ]
+    with keeping(objects):
+        _own, new_identity = identity.ensure(region.folder, region.region, region.run)
+        objects.append(entry(f"Identity {region.region}", "create" if new_identity else "none"))
+        objects.append(entry(f"SecretStore {region.region}", "create" if store.create() else "none"))
+        made = store.ensure_all(BACKUP_SECRETS)
+        objects.extend(entry(f"StoredSecret {name}", "create" if name in made else "none") for name in BACKUP_SECRETS)
+        verb = region.backup_store(image).ensure(*region.backup_credentials())
+        objects.append(entry(f"BackupStore {region.region}", verb))
+    return objects
 
 
 def verify(region: RegionRun, image: str) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -24,7 +25,7 @@ from ansible_collections.kontrol.platform.plugins.module_utils.lease import Hold
 from ansible_collections.kontrol.platform.plugins.module_utils.secrets import SecretStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 RUN: Final = "KONTROL_RUN"
 MAIN_PID: Final = "KONTROL_MAIN_PID"
@@ -166,6 +167,16 @@ def verified(what: str, checks: list[dict[str, Any]]) -> dict[str, Any]:
         text = "; ".join(red) or "no check was made"
         raise KontrolError(f"Verify of {what} failed: {text}", {"kontrol_checks": checks})
     return {"changed": False, "kontrol_checks": checks}
+
+
+@contextmanager
+def keeping(objects: list[dict[str, Any]]) -> Iterator[None]:
+    """Let a failure carry what was done before it, so that the run's record tells of it."""
+    try:
+        yield
+    except KontrolError as error:
+        error.result = {**result(objects), **error.result}
+        raise
 
 
 def result(objects: list[dict[str, Any]], **more: Any) -> dict[str, Any]:

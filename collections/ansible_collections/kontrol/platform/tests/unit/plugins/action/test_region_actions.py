@@ -23,6 +23,7 @@ from ansible_collections.kontrol.platform.plugins.module_utils import (
     state,
     warden,
 )
+from ansible_collections.kontrol.platform.plugins.module_utils.errors import KontrolError
 from ansible_collections.kontrol.platform.plugins.module_utils.proof import KUBE_SYSTEM
 from ansible_collections.kontrol.platform.tests.unit.plugins.module_utils.fakes import FakeApi, FakeTools
 
@@ -213,6 +214,27 @@ def test_a_warden_that_does_not_start_stops_the_run(world: World, monkeypatch: p
 def test_the_cluster_needs_the_foundation(world: World) -> None:
     result = world.play("cluster", private=str(world.private), **CLUSTER)
     assert "deploy its foundation first" in result["msg"]
+
+
+def test_what_was_made_before_a_failure_stays_in_its_result(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def break_off(*_: Any, **__: Any) -> None:
+        raise KontrolError("The image cannot be pulled")
+
+    private = world.play("session", verb="begin")["private"]
+    with monkeypatch.context() as patch:
+        patch.setattr(backup_store.BackupStore, "ensure", break_off)
+        failed = world.play("foundation", private=private, image="gw:1")
+    assert (failed["failed"], failed["changed"], failed["msg"]) == (True, True, "The image cannot be pulled")
+    assert [(one["object"], one["verb"]) for one in failed["kontrol_objects"]][:2] == [
+        ("Identity r", "create"),
+        ("SecretStore r", "create"),
+    ]
+    world.objects("foundation", private=private, image="gw:1")
+    with monkeypatch.context() as patch:
+        patch.setattr(FakeApi, "wait_ready", break_off)
+        failed = world.play("cluster", private=private, **CLUSTER)
+    assert failed["failed"]
+    assert [(one["object"], one["verb"]) for one in failed["kontrol_objects"]] == [("Cluster kontrol-r", "create")]
 
 
 def test_a_cluster_with_the_identity_of_another_region_is_never_adopted(world: World) -> None:
