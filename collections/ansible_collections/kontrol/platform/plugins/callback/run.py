@@ -53,15 +53,6 @@ def new_run_id() -> str:
     return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
 
 
-def seconds_since_process_start() -> float:
-    """Return how long this process runs; 0 where the system does not tell (no /proc)."""
-    try:
-        ticks = int(Path("/proc/self/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19])
-        return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK"))
-    except (OSError, AttributeError, IndexError, ValueError):
-        return 0.0
-
-
 def phase_of(path: str) -> str:
     """Return role and verb of a task from where it is written; "" for a part of a verb, which has a file of its own."""
     found = IN_ROLE.search(path or "")
@@ -86,7 +77,7 @@ class CallbackModule(CallbackBase):
 
     def v2_playbook_on_start(self, playbook: Playbook) -> None:
         """Make the run: id, marks for the children, a clean environment."""
-        self._started = time.monotonic() - seconds_since_process_start()
+        self._started = time.monotonic()
         self._run = new_run_id()
         self._playbook = Path(playbook._file_name or "playbook").stem  # noqa: SLF001 - it has no public name
         self._pid = os.getpid()

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 JOURNAL: Final = "journal.jsonl"
 RECORD: Final = "record.json"
 REPORT: Final = "report.json"
-DURATION: Final = "from the start of the process ansible-playbook to the end of its last task"
+# Not from the start of the process: a shell that becomes ansible-playbook by exec hands down its own, earlier start.
+DURATION: Final = "from when the playbook was read to the end of its last task"
 PHASE: Final = "from the start of its first task to the start of the next phase"
 LONGEST_MESSAGE: Final = 2000
 ENDED: Final = {"end", "interrupted", "killed"}
