@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from ansible.playbook.task import Task
 
 VERBS = frozenset({"begin", "prove", "confirm", "access", "status", "kubeconfig"}) | frozenset(
-    {"precheck", "deploy", "verify", "upgrade", "remove", "backup", "restore"},
+    {"precheck", "deploy", "schema", "verify", "upgrade", "remove", "backup", "restore"},
 )
 IN_ROLE = re.compile(r"/roles/(?P<role>[^/]+)/tasks/(?P<verb>[^/]+)\.yml:")
 

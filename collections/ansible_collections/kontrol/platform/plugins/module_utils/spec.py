@@ -267,7 +267,7 @@ def _completed(option: Mapping[str, Any], value: Any) -> Any:
 
 
 def _ordered(names: list[str], roles: Roles) -> tuple[list[str], list[Problem]]:
-    """Return the components, each after what it requires and else as written; and what is required but not there."""
+    """Return the components, each after what it requires or follows, else as written; and what is required but off."""
     there = {*names, *ALWAYS}
     problems = [
         Problem("", name, MISSING, f'The component needs the block "{other}"', f'add "{other}: {{}}"')
@@ -277,9 +277,9 @@ def _ordered(names: list[str], roles: Roles) -> tuple[list[str], list[Problem]]:
     ]
     ordered: list[str] = []
     while waiting := [name for name in names if name not in ordered]:
-        free = [name for name in waiting if not set(roles[name].rules.requires) & set(waiting)]
+        free = [name for name in waiting if not {*roles[name].rules.requires, *roles[name].rules.after} & set(waiting)]
         if not free:
-            raise SchemaError(f"The roles {', '.join(waiting)} require each other")
+            raise SchemaError(f"The roles {', '.join(waiting)} require or follow each other")
         ordered.append(free[0])
     return ordered, problems
 

@@ -3,6 +3,7 @@
 A module may hold:
 
 - `REQUIRES: tuple[str, ...]`: blocks that must be there, and come first, when this one is
+- `AFTER: tuple[str, ...]`: blocks that come first when they are there
 - `rules(block, region) -> list[Problem]`: `block` = this role's options with defaults applied; `region` = all blocks
   that are there, by name. A value that was refused before is replaced by its default. A Problem's path is the whole
   path (`clickhouse.storage`); its `file` is left empty, the judge fills it in
@@ -28,6 +29,7 @@ class RoleRules:
     """The rules of one role."""
 
     requires: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
     check: Rules = lambda _block, _region: []
     patterns: Patterns = field(default_factory=dict)
 
@@ -42,4 +44,5 @@ def rules_of(role: str) -> RoleRules:
             raise
         return RoleRules()
     patterns: Mapping[str, tuple[str, str]] = getattr(module, "PATTERNS", {})
-    return RoleRules(getattr(module, "REQUIRES", ()), getattr(module, "rules", RoleRules.check), patterns)
+    requires, after = getattr(module, "REQUIRES", ()), getattr(module, "AFTER", ())
+    return RoleRules(requires, after, getattr(module, "rules", RoleRules.check), patterns)

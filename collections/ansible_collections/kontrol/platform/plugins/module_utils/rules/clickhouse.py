@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from ansible_collections.kontrol.platform.plugins.module_utils.rules import Block
 
 REQUIRES: tuple[str, ...] = ("region", "foundation", "cluster", "mesh")
+AFTER: tuple[str, ...] = ("monitoring", "telemetry")
 
 _QUANTITY: Final = (f"^{quantities.PATTERN}$", quantities.MEANING)
 _LABEL: Final = ("^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", "a DNS label (a-z, 0-9 and -)")

@@ -112,6 +112,18 @@ def test_components_come_after_what_they_require_and_else_as_written(root: Path,
     assert list(region.blocks) == ["region", "foundation", "cluster", "net", "store", "web"]
 
 
+def test_a_component_follows_another_only_where_that_is_there(root: Path, roles: Roles) -> None:
+    late = roles | {
+        "net": Role("net", {}, RoleRules(requires=("cluster",), after=("watch",))),
+        "watch": Role("watch", {}, RoleRules()),
+    }
+    for text, order in ((f"{HEAD}net: {{}}\n", ["net"]), (f"{HEAD}net: {{}}\nwatch: {{}}\n", ["watch", "net"])):
+        region, problems = read(root, late, text)
+        assert problems == []
+        assert region is not None
+        assert region.components == order
+
+
 def test_a_component_whose_requirement_is_off(root: Path, roles: Roles) -> None:
     _region, problems = read(root, roles, f"{HEAD}web: {{}}\nstore: {{}}\n")
     assert problems == [
@@ -122,7 +134,7 @@ def test_a_component_whose_requirement_is_off(root: Path, roles: Roles) -> None:
 
 def test_roles_that_require_each_other(root: Path, roles: Roles) -> None:
     circle = roles | {"net": replace(roles["net"], rules=RoleRules(requires=("store",)))}
-    with pytest.raises(SchemaError, match="The roles store, net require each other"):
+    with pytest.raises(SchemaError, match="The roles store, net require or follow each other"):
         read(root, circle, f"{HEAD}store: {{}}\nnet: {{}}\n")
 
 
