@@ -66,6 +66,29 @@ def room_again(region: Region) -> None:
         region.kubectl("delete", "resourcequota", "no-room", "--namespace", namespace)
 
 
+def undeclared_port(region: Region) -> None:
+    """Listen in a pod of the mesh, as a debugging tool that somebody left behind does."""
+    code = "import socket,time; s=socket.socket(); s.bind(('0.0.0.0',7777)); s.listen(); time.sleep(900)"
+    shell = f'nohup python3 -c "{code}" >/dev/null 2>&1 &'
+    region.kubectl("exec", "--namespace", "kontrol-verify", "deployment/target", "--", "/bin/sh", "-c", shell)
+
+
+def new_target(region: Region) -> None:
+    region.kubectl("delete", "pods", "--namespace", "kontrol-verify", "--selector", "app.kubernetes.io/name=target")
+
+
+def secret_in_environment(region: Region) -> None:
+    """Hand a password to the database in the way that many charts do."""
+    source = ("--from", "secret/clickhouse-login-verify", "--prefix", "LEAK_")
+    region.kubectl("set", "env", "statefulset/clickhouse", "--namespace", "clickhouse", *source)
+    region.kubectl("rollout", "status", "statefulset/clickhouse", "--namespace", "clickhouse", "--timeout", "300s")
+
+
+def no_environment(region: Region) -> None:
+    """What somebody else added is theirs to take away."""
+    region.kubectl("set", "env", "statefulset/clickhouse", "--namespace", "clickhouse", "LEAK_PASSWORD-")
+
+
 def nothing(region: Region) -> None:
     """Bootstrap needs no help."""
 
@@ -75,6 +98,8 @@ CASES = {
     no_authorization: nothing,
     wrong_password: no_logins,
     jobs_cannot_start: room_again,
+    undeclared_port: new_target,
+    secret_in_environment: no_environment,
 }
 
 

@@ -20,6 +20,7 @@ JOB_OPTIONS: dict[str, dict[str, Any]] = {
     "mesh": {"type": "bool", "default": True},
     "timeout": {"type": "float", "default": 120.0},
     "start_timeout": {"type": "float", "default": 60.0},
+    "until_end": {"type": "bool", "default": False},
 }
 
 
@@ -45,16 +46,23 @@ class ActionModule(KontrolAction):
         "kubeconfig": session.KUBECONFIG,
         "component": {"type": "str", "default": ""},
         "jobs": {"type": "list", "elements": "dict", "required": True, "options": JOB_OPTIONS},
+        "required": {"type": "bool", "default": True},
     }
 
     def execute(self, args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         """Run the Jobs; in check mode none is made and the task is skipped."""
         del task_vars
         if self.check_mode:
-            return {"changed": False, "skipped": True, "jobs": {}, "msg": "No Job is made in check mode"}
-        results = run_jobs(args["kubeconfig"], args["component"], args["jobs"])
-        jobs = {result.name: {"results": result.results, "seconds": result.seconds} for result in results}
-        failures = [result.error for result in results if result.error]
-        if failures:
-            raise JobError("; ".join(failures), {"jobs": jobs, "kontrol_checks": failed_checks(results)})
-        return {"changed": False, "jobs": jobs}
+            nothing: dict[str, Any] = {"jobs": {}, "answers": {}, "ended": {}}
+            return {"changed": False, "skipped": True, "msg": "No Job is made in check mode", **nothing}
+        found = run_jobs(args["kubeconfig"], args["component"], args["jobs"])
+        result = {
+            "changed": False,
+            "jobs": {one.name: {"results": one.results, "seconds": one.seconds} for one in found},
+            "answers": {one.name: one.results for one in found},
+            "ended": {one.name: one.ended for one in found if one.ended},
+        }
+        failures = [one.error for one in found if one.error]
+        if failures and args["required"]:
+            raise JobError("; ".join(failures), result | {"kontrol_checks": failed_checks(found)})
+        return result | ({"kontrol_checks": failed_checks(found)} if failures else {})

@@ -10,7 +10,8 @@ from ansible_collections.kontrol.platform.plugins.module_utils.errors import Kon
 from ansible_collections.kontrol.platform.plugins.module_utils.kube import fields, session
 from ansible_collections.kontrol.platform.plugins.module_utils.kube.client import Client
 from ansible_collections.kontrol.platform.plugins.module_utils.kube.discovery import Discovery
-from ansible_collections.kontrol.platform.plugins.module_utils.kube.inventory import Inventory
+from ansible_collections.kontrol.platform.plugins.module_utils.kube.inventory import Inventory, inventories
+from ansible_collections.kontrol.platform.plugins.module_utils.kube.objects import ObjectId
 from ansible_collections.kontrol.platform.plugins.module_utils.kube.wait import Target, Waiter
 
 
@@ -20,6 +21,7 @@ class ActionModule(KontrolAction):
     ARGUMENTS: ClassVar[dict[str, dict[str, Any]]] = {
         "kubeconfig": session.KUBECONFIG,
         "component": {"type": "str"},
+        "everything": {"type": "bool", "default": False},
         "objects": {
             "type": "list",
             "elements": "dict",
@@ -28,7 +30,7 @@ class ActionModule(KontrolAction):
         "timeout": {"type": "int", "default": 300},
     }
     RULES: ClassVar[dict[str, Any]] = {
-        "required_one_of": [["component", "objects"]],
+        "required_one_of": [["component", "objects", "everything"]],
         "mutually_exclusive": [["component", "objects"]],
     }
 
@@ -51,16 +53,21 @@ class ActionModule(KontrolAction):
     @staticmethod
     def _targets(client: Client, args: dict[str, Any]) -> list[Target]:
         discovery = Discovery(client)
-        if args["component"]:
-            inventory = Inventory(client, args["component"])
-            ids = sorted(inventory.read())
-            if not inventory.exists:
-                raise KontrolError(
-                    f"Component '{inventory.component}' has no inventory, so nothing is known to wait for"
-                )
-            return [Target(which, discovery.preferred(which.group, which.kind)) for which in ids]
+        if args["component"] or args["everything"]:
+            ids = _applied(client, args["component"])
+            return [Target(which, discovery.preferred(which.group, which.kind)) for which in sorted(ids)]
         references = zip(session.object_ids(args["objects"]), args["objects"], strict=True)
         return [
             Target(which, discovery.resource(one["api_version"], one["kind"]), one["field"], one["value"])
             for which, one in references
         ]
+
+
+def _applied(client: Client, component: str | None) -> set[ObjectId]:
+    """Return what the inventory of a component names, or what all inventories of the cluster name."""
+    found = [Inventory(client, component)] if component else inventories(client)
+    ids = {which for inventory in found for which in inventory.read()}
+    if not found or not found[0].exists:
+        whose = f"Component '{component}'" if component else "The cluster"
+        raise KontrolError(f"{whose} has no inventory, so nothing is known to wait for")
+    return ids

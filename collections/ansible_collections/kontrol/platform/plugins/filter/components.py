@@ -10,7 +10,6 @@ from ansible.errors import AnsibleFilterError
 
 from ansible_collections.kontrol.platform.plugins.module_utils import (
     charts,
-    matrix,
     quantities,
     upgrades,
     verification,
@@ -58,31 +57,18 @@ class FilterModule:
         found: dict[str, Callable[..., Any]] = {
             "chart_objects": chart_objects,
             "login_checks": verification.login_checks,
-            "matrix_answers": verification.answers,
-            "matrix_checks": _matrix_checks,
-            "matrix_plan": matrix.plan,
-            "mesh_checks": verification.mesh_checks,
-            "mesh_jobs": verification.mesh_jobs,
-            "probe_jobs": _probe_jobs,
+            "ended_checks": verification.ended_checks,
+            "matrix_checks": verification.matrix_checks,
+            "open_checks": verification.open_checks,
+            "open_endpoints": verification.open_endpoints,
+            "pod_checks": verification.pod_checks,
             "rows_checks": verification.rows_checks,
             "sha256_of": sha256_of,
-            "sidecar_checks": verification.sidecar_checks,
             "storage_class_problem": volumes.storage_class_problem,
+            "stranger_jobs": verification.stranger_jobs,
             "strict_checks": verification.strict_checks,
             "times": quantities.times,
             "to_bytes": quantities.to_bytes,
             "upgrade_refusal": upgrades.refusal,
-            "with_host": verification.with_host,
         }
         return {name: _guarded(work) for name, work in found.items()}
-
-
-def _matrix_checks(jobs: Any, pods: Any, declared: Any, exceptions: Any = matrix.SIDECAR_PORTS) -> list[Any]:
-    plan = matrix.plan(pods, declared, exceptions)
-    return matrix.judge(plan, verification.answers(jobs), pods, declared, exceptions)
-
-
-def _probe_jobs(plan: Any, image: str, differing: Any = None) -> list[Any]:
-    return [
-        verification.probe_job(place, image, plan[place], **(differing or {}).get(place, {})) for place in matrix.PLACES
-    ]

@@ -27,6 +27,8 @@ ARGUMENTS: Final = "kontrol.dev/arguments"
 USER: Final = 65532
 POLL_SECONDS: Final = 0.25
 LOG_LINES: Final = 20
+END_SECONDS: Final = 20
+"""How long a Job may take to end after its result: its sidecar drains and stops."""
 KEEP_SECONDS: Final = 600
 """How long a Job outlives its end when the controller died and could not delete it."""
 HOPELESS: Final = frozenset({"InvalidImageName", "ErrImageNeverPull"})
@@ -49,6 +51,7 @@ class JobSpec:
         component: Whose work it is, a label.
         timeout: Seconds from start to result.
         start_timeout: Seconds until its container runs.
+        until_end: Whether to wait, after its result, until the Job itself has ended.
     """
 
     name: str
@@ -62,6 +65,7 @@ class JobSpec:
     component: str = ""
     timeout: float = 120.0
     start_timeout: float = 60.0
+    until_end: bool = False
 
     def __str__(self) -> str:
         return f"{self.namespace}/{self.name}"
@@ -69,12 +73,16 @@ class JobSpec:
 
 @dataclass(frozen=True)
 class JobResult:
-    """What a Job reported: results by step, seconds from its creation to its result; or why there is none."""
+    """What a Job reported: results by step, seconds from its creation to its result; or why there is none.
+
+    `ended` is the condition in which the Job ended (Complete or Failed), where somebody waited for it.
+    """
 
     name: str
     results: Object
     seconds: float
     error: str = ""
+    ended: str = ""
 
 
 class JobError(KontrolError):
@@ -233,11 +241,24 @@ class JobRunner:
         name = body["metadata"]["name"]
         try:
             results = self._follow(spec, name, started)
-            return JobResult(spec.name, results, round(self._clock() - started, 1))
+            seconds = round(self._clock() - started, 1)
+            ended = self._end(f"{collection}/{name}") if spec.until_end else ""
+            return JobResult(spec.name, results, seconds, ended=ended)
         except KontrolError as error:
             return JobResult(spec.name, {}, round(self._clock() - started, 1), f"Job '{spec}' gave no result: {error}")
         finally:
             self._delete(f"{collection}/{name}")
+
+    def _end(self, path: str) -> str:
+        """Wait until a Job whose work is done has ended; a sidecar that goes on would keep it."""
+        deadline = self._clock() + END_SECONDS
+        while self._clock() < deadline:
+            status = self._client.get(path).get("status") or {}
+            for condition in status.get("conditions") or []:
+                if condition.get("status") == "True" and condition.get("type") in ("Complete", "Failed"):
+                    return str(condition["type"])
+            self._sleep(POLL_SECONDS)
+        return f"still running {END_SECONDS} s after its work was done"
 
     def _delete(self, path: str) -> None:
         """Delete a Job and its pods in the background; one that is gone already is fine."""

@@ -1,7 +1,8 @@
-"""The verify matrix: every listening port of every meshed pod x {outside, denied, allowed}.
+"""The verify matrix: every listening port of every meshed pod x {outside, in the mesh but not allowed, allowed}.
 
-`plan` says what to ask and what must come, `judge` compares. A port that nobody declared must refuse everybody, an
-exception carries its owner and reason, and a missing answer is a failed check, never a passed one.
+`strangers` and `allowed` say what to ask, `judge` and `judge_allowed` compare. A port that nobody declared is red by
+itself and must refuse everybody all the same, an exception carries its owner and reason, and a missing answer is a
+failed check, never a passed one. Pods are what `meshed.describe` returns.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
 Object = dict[str, Any]
 
 OUTSIDE, DENIED, ALLOWED = "outside", "denied", "allowed"
-PLACES: Final = (OUTSIDE, DENIED, ALLOWED)
 REFUSALS: Final = {
     OUTSIDE: frozenset({"reset"}),
     DENIED: frozenset({"denied", "reset"}),
@@ -26,88 +26,140 @@ Nowhere counts silence, a timeout or a name that is not found: it may be anythin
 """
 CAPTURE_PORTS: Final = frozenset({15001, 15006})
 """Where a sidecar catches redirected traffic: nothing is behind them, a direct connection is closed unanswered."""
-SIDECAR_PORTS: Final = tuple(
-    {"port": port, "owner": "mesh", "reason": reason}
-    for port, reason in (
-        (15020, "health and merged metrics of the sidecar's agent; the kubelet asks it and has no certificate"),
-        (15021, "readiness of the sidecar; the kubelet asks it and has no certificate"),
-        (15090, "the sidecar's own metrics, no data of the service"),
-    )
-)
+SIDECAR_PORTS: Final = {
+    15020: "health and merged metrics of the sidecar's agent; the kubelet asks it and has no certificate",
+    15021: "readiness of the sidecar; the kubelet asks it and has no certificate",
+    15090: "the sidecar's own metrics, no data of the service",
+}
 """Ports of a sidecar that answer everybody by Istio's design (source: Istio, application requirements)."""
+OWNER: Final = "mesh"
 _WHO: Final = {OUTSIDE: "outside the mesh", DENIED: "in the mesh, not allowed", ALLOWED: "in the mesh, allowed"}
 
 
-def _endpoint(pod: Object, port: int, place: str, declared: Object | None, want: str) -> Object:
-    """Return one question. In the mesh a declared port is asked by name: only then the caller's sidecar uses mTLS."""
-    named = declared is not None and place != OUTSIDE
+def _endpoint(pod: Object, port: int, place: str, want: str, opened: Object | None = None) -> Object:
+    """Return one question. From inside, a port that the mesh has a name for is asked by it: only then it uses mTLS."""
+    name = pod["names"].get(str(port)) if place != OUTSIDE else None
+    protocol = (opened or {}).get("protocol") or (name or {}).get("protocol", "http")
     return {
         "name": f"{pod['name']}:{port}",
-        "host": pod["host"] if named else pod["ip"],
-        "port": port,
-        "protocol": "http",
-        "path": (declared or {}).get("path", "/"),
+        "host": name["host"] if name else pod["ip"],
+        "port": name["port"] if name else port,
+        "protocol": protocol,
+        "path": (opened or {}).get("path", "/"),
         "want": want,
-        "named": named,
+        "named": bool(name),
     }
 
 
-def plan(
-    pods: Iterable[Object], declared: Iterable[Object], exceptions: Iterable[Object] = SIDECAR_PORTS
-) -> dict[str, list[Object]]:
-    """Return the endpoints to probe from each place.
+def _all_ports(pod: Object) -> list[int]:
+    return sorted({*pod["ports"], *pod["declared"]})
 
-    Args:
-        pods: [{name, ip, host (DNS name), ports (listening)}].
-        declared: Ports that someone may use: [{port, path}].
-        exceptions: Ports that answer everybody by design: [{port, owner, reason}].
-    """
-    by_port = {item["port"]: item for item in declared}
-    open_to_all = {item["port"] for item in exceptions}
-    endpoints: dict[str, list[Object]] = {place: [] for place in PLACES}
+
+def strangers(pods: Iterable[Object], place: str) -> list[Object]:
+    """Return what a place where nobody is allowed asks: every port, declared or not; the exceptions only outside."""
+    endpoints = []
     for pod in pods:
-        for port in sorted({*pod["ports"], *by_port}):
-            if port in open_to_all:
-                endpoints[OUTSIDE].append(_endpoint(pod, port, OUTSIDE, None, ""))
-                continue
-            for place in PLACES:
-                want = "open" if place == ALLOWED and port in by_port else "refused"
-                endpoints[place].append(_endpoint(pod, port, place, by_port.get(port), want))
+        for port in _all_ports(pod):
+            if port not in SIDECAR_PORTS:
+                endpoints.append(_endpoint(pod, port, place, "refused"))
+            elif place == OUTSIDE:
+                endpoints.append(_endpoint(pod, port, place, ""))
     return endpoints
 
 
-def _check(place: str, endpoint: Object, answer: Object | None, exceptions: Mapping[int, Object]) -> Object:
-    exception = exceptions.get(endpoint["port"])
-    seen = _seen(answer)
+def allowed(pods: Iterable[Object], opened: Iterable[Object]) -> list[Object]:
+    """Return what a client that is allowed asks of its component's pods.
+
+    Args:
+        pods: The component's pods.
+        opened: What it may use: [{port, path}] over HTTP, answered with 200, or [{port, protocol: tcp}].
+    """
+    by_port = {item["port"]: item for item in opened}
+    return [
+        _endpoint(pod, port, ALLOWED, "open" if port in by_port else "refused", by_port.get(port))
+        for pod in pods
+        for port in _all_ports(pod)
+        if port not in SIDECAR_PORTS
+    ]
+
+
+def judge(pods: list[Object], answers: Mapping[str, Iterable[Object]]) -> list[Object]:
+    """Return the checks of the places where nobody is allowed, and of every pod's ports; no pod at all is red.
+
+    Args:
+        pods: All meshed pods.
+        answers: Place -> what the probe there reported.
+    """
+    if not pods:
+        return [_check("pods of the mesh", "all", "at least one", "none", ok=False)]
+    asked = [
+        check
+        for place in (OUTSIDE, DENIED)
+        for check in _compared(place, strangers(pods, place), answers.get(place) or [])
+    ]
+    return [*(check for pod in pods for check in _ports_checks(pod)), *asked]
+
+
+def judge_allowed(pods: list[Object], opened: list[Object], answers: Iterable[Object] | None) -> list[Object]:
+    """Return the checks of who is allowed: what is open answers, everything else refuses; no pod at all is red."""
+    if not pods:
+        return [_check("pods of the component", "all", "at least one", "none", ok=False)]
+    listen = [
+        _check(
+            "open ports listen",
+            pod["name"],
+            _listed(wanted),
+            _listed(pod["ports"]),
+            ok=bool(wanted) and set(wanted) <= set(pod["ports"]),
+        )
+        for pod in pods
+        for wanted in [[item["port"] for item in opened if item["port"] in pod["declared"]]]
+    ]
+    return [*listen, *_compared(ALLOWED, allowed(pods, opened), answers or [])]
+
+
+def _ports_checks(pod: Object) -> list[Object]:
+    """Check that all that a pod listens on is declared: by a container port, or by the sidecar's design."""
+    own = {*CAPTURE_PORTS, *SIDECAR_PORTS}
+    undeclared = [port for port in pod["ports"] if port not in own and port not in pod["declared"]]
+    expected = _listed(pod["declared"]) if pod["declared"] else "none but the sidecar's"
+    seen = f"undeclared: {_listed(undeclared)}" if undeclared else "all declared"
+    return [_check("listening ports are declared", pod["name"], expected, seen, ok=not undeclared)]
+
+
+def _compared(place: str, endpoints: Iterable[Object], answers: Iterable[Object]) -> list[Object]:
+    found = {answer.get("name"): answer for answer in answers}
+    return [_judged(place, endpoint, found.get(endpoint["name"])) for endpoint in endpoints]
+
+
+def _judged(place: str, endpoint: Object, answer: Object | None) -> Object:
+    port = int(endpoint["name"].rpartition(":")[2])
+    exception = SIDECAR_PORTS.get(port)
     if exception:
         expected, ok = "open to all (exception)", answer is not None
     elif endpoint["want"] == "open":
-        expected, ok = (
-            "answers 200",
-            answer is not None and answer.get("outcome") == "open" and answer.get("status") == 200,
-        )
+        expected = "answers" if endpoint["protocol"] == "tcp" else "answers 200"
+        ok = answer is not None and _answers(endpoint, answer)
     else:
-        expected, ok = "refused by the mesh", answer is not None and _refused(place, endpoint, answer)
-    check = {
-        "check": f"port, {_WHO[place]}",
-        "target": endpoint["name"],
-        "expected": expected,
-        "seen": seen,
-        "ok": ok,
-    }
-    if exception:
-        check |= {"owner": exception["owner"], "reason": exception["reason"]}
-    return check
+        expected, ok = "refused by the mesh", answer is not None and _refused(place, port, endpoint, answer)
+    check = _check(f"port, {_WHO[place]}", endpoint["name"], expected, _seen(answer), ok=ok)
+    return check | {"owner": OWNER, "reason": exception} if exception else check
 
 
-def _refused(place: str, endpoint: Object, answer: Object) -> bool:
+def _answers(endpoint: Object, answer: Object) -> bool:
+    return answer.get("outcome") == "open" and (endpoint["protocol"] == "tcp" or answer.get("status") == 200)
+
+
+def _refused(place: str, port: int, endpoint: Object, answer: Object) -> bool:
     """Tell whether an answer is a refusal.
 
-    A close without an answer may come from the service itself, so it counts only where no service can be reached: on
-    the sidecar's own ports, and from inside by address, where the caller's sidecar turns a reset into a close (the same
-    plaintext as from outside, which must see the reset).
+    A close without an answer may come from the service itself, so it counts only where that cannot be, or where it is
+    all that a refusal looks like: on the sidecar's own ports; from inside by address, where the caller's sidecar turns
+    a reset into a close (the same plaintext as from outside, which must see the reset); and from inside on a TCP port,
+    where the caller's sidecar has accepted before the pod's one refuses (who is allowed is answered there).
     """
-    closed_counts = endpoint["port"] in CAPTURE_PORTS or (place != OUTSIDE and not endpoint["named"])
+    inside = place != OUTSIDE and (not endpoint["named"] or endpoint["protocol"] == "tcp")
+    closed_counts = port in CAPTURE_PORTS or inside
     return answer.get("outcome") in REFUSALS[place] or (closed_counts and answer.get("outcome") == "closed")
 
 
@@ -119,40 +171,9 @@ def _seen(answer: Object | None) -> str:
     return f"{answer.get('outcome')}{status}{detail}".rstrip(": ")
 
 
-def judge(
-    endpoints: Mapping[str, list[Object]],
-    answers: Mapping[str, Iterable[Object]],
-    pods: Iterable[Object],
-    declared: Iterable[Object],
-    exceptions: Iterable[Object] = SIDECAR_PORTS,
-) -> list[Object]:
-    """Return one check per planned endpoint, and one per pod that its declared ports listen.
-
-    Args:
-        endpoints: From `plan`.
-        answers: Place -> what the probe there reported.
-        pods: As for `plan`; none at all is a failed check.
-        declared: As for `plan`.
-        exceptions: As for `plan`.
-    """
-    by_port = {item["port"]: item for item in exceptions}
-    checks = []
-    for place in PLACES:
-        found = {answer.get("name"): answer for answer in answers.get(place) or []}
-        checks += [_check(place, endpoint, found.get(endpoint["name"]), by_port) for endpoint in endpoints[place]]
-    return [*_listening(list(pods), [item["port"] for item in declared]), *checks]
+def _listed(ports: Iterable[int]) -> str:
+    return ", ".join(map(str, ports)) or "none"
 
 
-def _listening(pods: list[Object], declared: list[int]) -> list[Object]:
-    if not pods:
-        return [{"check": "pods", "target": "all", "expected": "at least one", "seen": "none", "ok": False}]
-    return [
-        {
-            "check": "declared ports listen",
-            "target": pod["name"],
-            "expected": ", ".join(map(str, declared)),
-            "seen": ", ".join(map(str, pod["ports"])) or "none",
-            "ok": set(declared) <= set(pod["ports"]),
-        }
-        for pod in pods
-    ]
+def _check(name: str, target: str, expected: str, seen: str, *, ok: bool) -> Object:
+    return {"check": name, "target": target, "expected": expected, "seen": seen, "ok": ok}

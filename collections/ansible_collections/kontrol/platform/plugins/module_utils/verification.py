@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from ansible_collections.kontrol.platform.plugins.module_utils import matrix
+from ansible_collections.kontrol.platform.plugins.module_utils import matrix, meshed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -13,6 +13,8 @@ Object = dict[str, Any]
 
 OUTSIDE_NAMESPACE: Final = "kontrol-outside"
 MESH_NAMESPACE: Final = "kontrol-verify"
+PORTS: Final = "ports"
+"""The step of a Job that probes ports."""
 SETTLE_SECONDS: Final = 5.0
 """How long a probe repeats while the answer is not as wanted: new configuration takes a second or two to a sidecar."""
 
@@ -22,30 +24,76 @@ def check(name: str, target: str, expected: str, seen: str, ok: bool) -> Object:
     return {"check": name, "target": target, "expected": expected, "seen": seen, "ok": ok}
 
 
-def probe_job(place: str, image: str, endpoints: list[Object], **differing: Any) -> Object:
-    """Return the Job that probes endpoints from a place; keyword arguments override what is usual there."""
-    usual: Object = {
-        "name": f"probe-{place}",
-        "namespace": OUTSIDE_NAMESPACE if place == matrix.OUTSIDE else MESH_NAMESPACE,
-        "service_account": "stranger" if place == matrix.DENIED else "probe",
-        "mesh": place != matrix.OUTSIDE,
-        "image": image,
-        "steps": [{"name": "ports", "command": "probe", "settle": SETTLE_SECONDS, "endpoints": endpoints}],
-    }
-    return {**usual, **differing}
+def stranger_jobs(pods: list[Object], image: str) -> list[Object]:
+    """Return the Jobs that ask every port of every meshed pod from outside, and by somebody who is allowed nowhere."""
+    outside = _stranger(matrix.OUTSIDE, OUTSIDE_NAMESPACE, "probe", image, pods)
+    return [outside | {"mesh": False}, _stranger(matrix.DENIED, MESH_NAMESPACE, "stranger", image, pods)]
 
 
-def answers(jobs: Mapping[str, Object]) -> dict[str, list[Object]]:
-    """Return what each place's probe reported, from the result of `kontrol.platform.job`; a missing one is empty."""
+def _stranger(place: str, namespace: str, account: str, image: str, pods: list[Object]) -> Object:
+    endpoints = matrix.strangers(pods, place)
+    step = {"name": PORTS, "command": "probe", "settle": SETTLE_SECONDS, "endpoints": endpoints}
     return {
-        place: (jobs.get(f"probe-{place}", {}).get("results", {}).get("ports") or {}).get("endpoints") or []
-        for place in matrix.PLACES
+        "name": f"probe-{place}",
+        "namespace": namespace,
+        "service_account": account,
+        "image": image,
+        "steps": [step],
     }
 
 
-def with_host(pods: Iterable[Object], domain: str) -> list[Object]:
-    """Return pods with their DNS name below a headless Service's domain."""
-    return [{**pod, "host": f"{pod['name']}.{domain}"} for pod in pods]
+def endpoints_of(step: Object | None) -> list[Object]:
+    """Return what a step `probe` reported; nothing when it has no result."""
+    return list((step or {}).get("endpoints") or [])
+
+
+def matrix_checks(answers: Mapping[str, Object], pods: list[Object]) -> list[Object]:
+    """Judge the Jobs of `stranger_jobs`: `answers` is Job -> step -> result."""
+    places = (matrix.OUTSIDE, matrix.DENIED)
+    return matrix.judge(pods, {one: endpoints_of((answers.get(f"probe-{one}") or {}).get(PORTS)) for one in places})
+
+
+def within(pods: Iterable[Object], namespace: str) -> list[Object]:
+    """Return the meshed pods of a namespace."""
+    return [pod for pod in pods if pod["namespace"] == namespace]
+
+
+def open_endpoints(pods: Iterable[Object], namespace: str, opened: list[Object]) -> list[Object]:
+    """Return what a component's own client asks of the component's pods."""
+    return matrix.allowed(within(pods, namespace), opened)
+
+
+def open_checks(answers: Object | None, pods: Iterable[Object], namespace: str, opened: list[Object]) -> list[Object]:
+    """Judge the step `ports` of a component's own client: `answers` is step -> result."""
+    return matrix.judge_allowed(within(pods, namespace), opened, endpoints_of((answers or {}).get(PORTS)))
+
+
+def pod_checks(pods: Iterable[Object], proxy: str) -> list[Object]:
+    """Check each meshed pod: every container is ready, and its sidecar is of the control plane's version.
+
+    Args:
+        pods: All meshed pods.
+        proxy: Image of the sidecar that goes with the control plane.
+    """
+    checks = []
+    for pod in pods:
+        ready = "; ".join(pod["unready"]) or f"{pod['containers']} ready"
+        checks.append(check("containers are ready", pod["name"], "all", ready, ok=not pod["unready"]))
+        remedy = "" if pod["proxy"] == proxy else f"{version(pod['proxy'])}; restart the pod"
+        same = pod["proxy"] == proxy
+        checks.append(check("sidecar's version", pod["name"], version(proxy), remedy or version(proxy), ok=same))
+    return checks
+
+
+def version(image: str) -> str:
+    """Return the tag of an image reference, or what there is of it."""
+    return image.partition("@")[0].rpartition(":")[2] or image
+
+
+def ended_checks(ended: Mapping[str, str], job: str) -> list[Object]:
+    """Check that a Job with a sidecar ended by itself: `ended` is Job -> its last condition."""
+    seen = ended.get(job) or "no end was seen"
+    return [check("a Job with a sidecar ends", job, "Complete", seen, ok=seen == "Complete")]
 
 
 def strict_checks(policies: Iterable[Object]) -> list[Object]:
@@ -68,40 +116,19 @@ def strict_checks(policies: Iterable[Object]) -> list[Object]:
     return checks
 
 
-def sidecar_checks(pods: Iterable[Object]) -> list[Object]:
-    """Check that each pod has a native sidecar (an init container that goes on); no pod at all is a failed check."""
-    checks = []
-    for pod in pods:
-        containers = pod["spec"].get("initContainers") or []
-        native = any(one["name"] == "istio-proxy" and one.get("restartPolicy") == "Always" for one in containers)
-        target = f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"
-        checks.append(check("native sidecar", target, "there", "there" if native else "not there", native))
-    return checks or [check("native sidecar", "all pods", "at least one pod", "none", ok=False)]
-
-
-def mesh_jobs(pods: Iterable[Object], image: str, port: int) -> list[Object]:
-    """Return the Jobs that probe the mesh's own target: by address from outside, by name from inside."""
-    place = f"target.{MESH_NAMESPACE}.svc.cluster.local"
-    plan = matrix.plan([_target(pods, place)], [{"port": port, "path": "/"}])
-    return [probe_job(place, image, plan[place]) for place in matrix.PLACES]
-
-
-def _target(pods: Iterable[Object], host: str) -> Object:
-    ready: Object = next((pod for pod in pods if (pod.get("status") or {}).get("podIP")), {"status": {}})
-    return {
-        "name": "target",
-        "ip": ready["status"].get("podIP", "target-has-no-pod.invalid"),
-        "host": host,
-        "ports": [],
-    }
-
-
-def mesh_checks(jobs: Mapping[str, Object], port: int) -> list[Object]:
-    """Judge what the Jobs of `mesh_jobs` reported."""
-    declared = [{"port": port, "path": "/"}]
-    pod = {"name": "target", "ip": "", "host": "", "ports": [port]}
-    plan = matrix.plan([pod], declared)
-    return matrix.judge(plan, answers(jobs), [pod], declared)
+def old_sidecar_checks(pods: Iterable[Object]) -> list[Object]:
+    """Return a failed check for each pod whose sidecar is not native: a Job in it would never end."""
+    return [
+        check(
+            "native sidecar",
+            f"{pod['metadata']['namespace']}/{pod['metadata']['name']}",
+            "there",
+            "not there",
+            ok=False,
+        )
+        for pod in pods
+        if meshed.lacks_sidecar(pod)
+    ]
 
 
 def rows_checks(step: Object | None, target: str) -> list[Object]:

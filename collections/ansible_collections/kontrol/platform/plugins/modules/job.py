@@ -69,6 +69,16 @@ options:
         description: Seconds until its container runs.
         type: float
         default: 60.0
+      until_end:
+        description: Whether to wait until the Job itself has ended, which a sidecar that goes on would prevent.
+        type: bool
+        default: false
+  required:
+    description:
+      - Whether a Job without a result fails the task.
+      - Otherwise it is only a failed check, and whoever needs its answers finds none.
+    type: bool
+    default: true
 extends_documentation_fragment:
   - kontrol.platform.api
 attributes:
@@ -107,6 +117,16 @@ jobs:
   returned: always
   type: dict
   sample: {stranger: {results: {ports: {endpoints: []}}, seconds: 2.1}}
+answers:
+  description: Results by name of the Job and name of the step; nothing for a Job that gave none.
+  returned: always
+  type: dict
+  sample: {stranger: {ports: {endpoints: []}}}
+ended:
+  description: Condition in which a Job ended, by its name, where O(jobs[].until_end) asked for it.
+  returned: always
+  type: dict
+  sample: {probe: Complete}
 kontrol_checks:
   description: A failed check for each Job that gave no result.
   returned: when a Job gave no result

@@ -21,6 +21,10 @@ options:
   component:
     description: Wait for all objects in the inventory of this component.
     type: str
+  everything:
+    description: Wait for all objects in the inventories of all components.
+    type: bool
+    default: false
   objects:
     description: Wait for these objects.
     type: list

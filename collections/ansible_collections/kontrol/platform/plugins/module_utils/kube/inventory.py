@@ -18,6 +18,7 @@ from ansible_collections.kontrol.platform.plugins.module_utils.kube.objects impo
 )
 
 NAMESPACE = "kontrol-system"
+PREFIX = "kontrol-inventory-"
 
 
 class Inventory:
@@ -31,7 +32,7 @@ class Inventory:
     def __init__(self, client: Client, component: str) -> None:
         self._client = client
         self.component = component
-        self.name = f"kontrol-inventory-{component}"
+        self.name = f"{PREFIX}{component}"
         self._path = f"/api/v1/namespaces/{NAMESPACE}/configmaps/{self.name}"
         self._written: set[ObjectId] | None = None
 
@@ -95,3 +96,10 @@ class Inventory:
         except ApiError as error:
             if error.status != 404:
                 raise
+
+
+def inventories(client: Client) -> list[Inventory]:
+    """Return the inventories of all components that have one, by name."""
+    maps = client.list(f"/api/v1/namespaces/{NAMESPACE}/configmaps", {"labelSelector": f"{MANAGED_BY}={OWNER}"})
+    names = sorted(one["metadata"]["name"] for one in maps)
+    return [Inventory(client, name.removeprefix(PREFIX)) for name in names if name.startswith(PREFIX)]

@@ -10,7 +10,7 @@ import pytest
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
 
-from ansible_collections.kontrol.platform.plugins.action import checks, job, listening_ports, schema
+from ansible_collections.kontrol.platform.plugins.action import checks, job, meshed_pods, schema
 from ansible_collections.kontrol.platform.plugins.module_utils import pod_exec
 from ansible_collections.kontrol.platform.plugins.module_utils.jobs import JobResult, JobRunner, JobSpec
 from ansible_collections.kontrol.platform.tests.unit.stub_api import StubApi
@@ -169,27 +169,81 @@ class TestSchema:
         assert run(schema, check=True, **args)["changed"] is True
 
 
-class TestListeningPorts:
-    ARGS = {"namespace": "db", "label_selector": "app=db", "container": "db"}  # noqa: RUF012 - a constant of the test
+TABLE = "0: 00000000:1FBB 00000000:0000 0A 0:0"
 
-    def test_ports_come_by_pod(self, run: Run, api: StubApi, monkeypatch: pytest.MonkeyPatch) -> None:
-        table = "0: 00000000:1FBB 00000000:0000 0A 0:0"
-        monkeypatch.setattr(pod_exec, "run", lambda *args: table)
+
+class TestMeshedPods:
+    ARGS = {"region": "r"}  # noqa: RUF012 - a constant of the test
+
+    @pytest.fixture(autouse=True)
+    def store(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        store = SimpleNamespace(names=lambda: ["db/admin"], get=lambda _name: "the-password")
+        monkeypatch.setattr(meshed_pods, "SecretStore", lambda *_args: store)
+
+    @pytest.fixture
+    def pod(self, api: StubApi) -> None:
+        sidecar = {"name": "istio-proxy", "restartPolicy": "Always", "image": "proxy:1"}
         api.put(
             {
                 "apiVersion": "v1",
                 "kind": "Pod",
-                "metadata": {"name": "db-0", "namespace": "db", "labels": {"app": "db"}},
+                "metadata": {"name": "db-0", "namespace": "db"},
+                "spec": {"initContainers": [sidecar], "containers": [{"name": "db"}]},
                 "status": {"podIP": "10.0.0.9", "phase": "Running"},
             }
         )
-        result = run(listening_ports, **self.ARGS)
-        assert result["pods"] == [{"name": "db-0", "ip": "10.0.0.9", "ports": [8123]}]
 
-    def test_no_pod_is_an_error(self, run: Run) -> None:
-        result = run(listening_ports, **self.ARGS)
-        assert result["msg"] == "No running pod in namespace 'db' has the labels 'app=db'"
+    @staticmethod
+    def containers(monkeypatch: pytest.MonkeyPatch, answers: dict[tuple[str, str], str]) -> None:
+        def fake(_connection: Any, _namespace: str, _pod: str, container: str, argv: list[str]) -> str:
+            answer = answers.get((container, argv[0]), "exec: no such file or directory")
+            if "such file" in answer or "refused" in answer:
+                raise pod_exec.ExecError(answer)
+            return answer
+
+        monkeypatch.setattr(pod_exec, "run", fake)
+
+    @pytest.mark.usefixtures("pod")
+    def test_ports_are_read_in_the_sidecar_and_environments_in_the_others(
+        self, run: Run, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.containers(monkeypatch, {("istio-proxy", "cat"): TABLE, ("db", "/bin/sh"): "HOME=/"})
+        result = run(meshed_pods, **self.ARGS)
+        assert [(pod["name"], pod["ports"]) for pod in result["pods"]] == [("db/db-0", [8123])]
+        assert [(check["ok"], check["seen"]) for check in result["checks"]] == [
+            (True, "none; read in 1 of 1 containers, in all by manifest")
+        ]
+
+    @pytest.mark.usefixtures("pod")
+    def test_without_cat_in_the_sidecar_another_container_is_asked(
+        self, run: Run, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.containers(monkeypatch, {("db", "cat"): TABLE, ("db", "/bin/sh"): ""})
+        assert run(meshed_pods, **self.ARGS)["pods"][0]["ports"] == [8123]
+
+    @pytest.mark.usefixtures("pod")
+    def test_a_secret_in_a_process_is_named_but_not_told(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.containers(monkeypatch, {("istio-proxy", "cat"): TABLE, ("db", "/bin/sh"): "P=the-password"})
+        result = run(meshed_pods, **self.ARGS)
+        assert [check["seen"] for check in result["checks"]] == ["container 'db': a process holds secret 'db/admin'"]
+        assert "the-password" not in str(result)
+
+    @pytest.mark.usefixtures("pod")
+    def test_a_container_without_a_shell_is_judged_by_its_manifest(
+        self, run: Run, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.containers(monkeypatch, {("istio-proxy", "cat"): TABLE})
+        (check,) = run(meshed_pods, **self.ARGS)["checks"]
+        assert (check["ok"], check["seen"]) == (True, "none; read in 0 of 1 containers, in all by manifest")
+
+    @pytest.mark.usefixtures("pod")
+    def test_a_container_that_cannot_be_looked_into_is_red(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.containers(monkeypatch, {("istio-proxy", "cat"): TABLE, ("db", "/bin/sh"): "exec is refused"})
+        assert run(meshed_pods, **self.ARGS)["checks"][0]["ok"] is False
+
+    def test_no_pod_is_told_as_none(self, run: Run) -> None:
+        assert run(meshed_pods, **self.ARGS)["pods"] == []
 
     def test_check_mode_reads_nothing(self, run: Run, api: StubApi) -> None:
-        assert run(listening_ports, check=True, **self.ARGS)["skipped"] is True
+        assert run(meshed_pods, check=True, **self.ARGS)["skipped"] is True
         assert api.requests == []

@@ -46,28 +46,3 @@ def test_a_hash_of_something_unknown_is_unknown() -> None:
 def test_a_bad_value_is_an_error_of_ansible() -> None:
     with pytest.raises(AnsibleFilterError, match="'much' is not a whole number"):
         FILTERS["to_bytes"]("much")
-
-
-def test_plan_jobs_and_checks_fit_together() -> None:
-    pods = [{"name": "db-0", "ip": "10.0.0.9", "host": "db-0.db", "ports": [8123, 15020]}]
-    declared = [{"port": 8123, "path": "/ping"}]
-    plan = FILTERS["matrix_plan"](pods, declared)
-    jobs = FILTERS["probe_jobs"](plan, "tools:1", {"allowed": {"namespace": "shop"}})
-    assert [job["namespace"] for job in jobs] == ["kontrol-outside", "kontrol-verify", "shop"]
-    outcomes = {"outside": "reset", "denied": "denied", "allowed": "open"}
-    reported = {
-        job["name"]: {
-            "results": {
-                "ports": {
-                    "endpoints": [
-                        {"name": one["name"], "outcome": outcomes[job["name"].removeprefix("probe-")], "status": 200}
-                        for one in job["steps"][0]["endpoints"]
-                    ]
-                }
-            }
-        }
-        for job in jobs
-    }
-    checks = FILTERS["matrix_checks"](reported, pods, declared)
-    assert len(checks) == 5
-    assert all(check["ok"] for check in checks)

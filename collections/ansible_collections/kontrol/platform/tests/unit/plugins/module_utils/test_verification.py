@@ -49,44 +49,59 @@ def test_strict_must_hold_everywhere(policies: list[dict[str, Any]], expected: l
 
 def test_a_sidecar_must_be_native() -> None:
     old = {**POD, "spec": {"initContainers": [{"name": "istio-init"}], "containers": [{"name": "istio-proxy"}]}}
-    bare = {**POD, "spec": {}}
-    assert red(v.sidecar_checks([POD])) == []
-    assert red(v.sidecar_checks([old, bare])) == ["kontrol-verify/target-1: not there"] * 2
-    assert red(v.sidecar_checks([])) == ["all pods: none"]
+    bare = {**POD, "spec": {"containers": [{"name": "main"}]}}
+    assert v.old_sidecar_checks([POD, bare]) == []
+    assert red(v.old_sidecar_checks([POD, old])) == ["kontrol-verify/target-1: not there"]
 
 
-def test_the_target_is_asked_from_three_places() -> None:
-    jobs = v.mesh_jobs([POD], "tools:1", 8080)
-    assert [(job["namespace"], job["service_account"], job["mesh"]) for job in jobs] == [
-        ("kontrol-outside", "probe", False),
-        ("kontrol-verify", "stranger", True),
-        ("kontrol-verify", "probe", True),
-    ]
-    hosts = [job["steps"][0]["endpoints"][0]["host"] for job in jobs]
-    assert hosts == ["10.0.0.5", *["target.kontrol-verify.svc.cluster.local"] * 2]
+def meshed(**more: Any) -> dict[str, Any]:
+    usual = {"name": "shop/db-0", "namespace": "shop", "ip": "10.0.0.5", "ports": [8080], "declared": [8080]}
+    names = {"8080": {"host": "db.shop", "port": 8080, "protocol": "http"}}
+    return {**usual, "names": names, "proxy": "proxy:1.2@sha256:a", "containers": 2, "unready": [], **more}
 
 
-def reported(outside: str = "reset", denied: str = "denied", allowed: str = "open") -> dict[str, Any]:
-    places = {"outside": outside, "denied": denied, "allowed": allowed}
-    return {
-        f"probe-{place}": {
-            "results": {"ports": {"endpoints": [{"name": "target:8080", "outcome": outcome, "status": 200}]}}
-        }
-        for place, outcome in places.items()
-    }
+def test_strangers_ask_from_outside_and_from_inside() -> None:
+    outside, inside = v.stranger_jobs([meshed()], "tools:1")
+    assert (outside["namespace"], outside["mesh"], outside["service_account"]) == ("kontrol-outside", False, "probe")
+    assert (inside["namespace"], inside.get("mesh", True), inside["service_account"]) == (
+        "kontrol-verify",
+        True,
+        "stranger",
+    )
+    assert [job["steps"][0]["endpoints"][0]["host"] for job in (outside, inside)] == ["10.0.0.5", "db.shop"]
 
 
-def test_the_mesh_is_judged_by_its_target() -> None:
-    assert red(v.mesh_checks(reported(), 8080)) == []
-    assert len(red(v.mesh_checks(reported(outside="open"), 8080))) == 1
-    assert len(red(v.mesh_checks(reported(denied="open"), 8080))) == 1
-    assert len(red(v.mesh_checks(reported(allowed="denied"), 8080))) == 1
-    assert len(red(v.mesh_checks({}, 8080))) == 3
+def reported(outcome: str) -> dict[str, Any]:
+    return {"ports": {"endpoints": [{"name": "shop/db-0:8080", "outcome": outcome, "status": 200}]}}
 
 
-def test_a_target_without_a_pod_cannot_be_green() -> None:
-    (outside, *_) = v.mesh_jobs([], "tools:1", 8080)
-    assert outside["steps"][0]["endpoints"][0]["host"].endswith(".invalid")
+def test_the_answers_of_strangers_are_judged_by_place() -> None:
+    answers = {"probe-outside": reported("reset"), "probe-denied": reported("denied")}
+    assert red(v.matrix_checks(answers, [meshed()])) == []
+    assert len(red(v.matrix_checks({**answers, "probe-denied": reported("open")}, [meshed()]))) == 1
+    assert len(red(v.matrix_checks({**answers, "probe-outside": {}}, [meshed()]))) == 1
+    assert len(red(v.matrix_checks({}, [meshed()]))) == 2
+
+
+def test_a_component_s_client_is_asked_about_its_own_pods_only() -> None:
+    pods, opened = [meshed(), meshed(name="other/x", namespace="other")], [{"port": 8080, "path": "/"}]
+    assert [one["name"] for one in v.open_endpoints(pods, "shop", opened)] == ["shop/db-0:8080"]
+    assert red(v.open_checks(reported("open"), pods, "shop", opened)) == []
+    assert len(red(v.open_checks({}, pods, "shop", opened))) == 1
+    assert len(red(v.open_checks(None, pods, "nowhere", opened))) == 1
+
+
+def test_every_container_must_be_ready_and_every_sidecar_of_the_version() -> None:
+    same = "proxy:1.2@sha256:a"
+    assert red(v.pod_checks([meshed()], same)) == []
+    assert red(v.pod_checks([meshed(unready=["db: CrashLoopBackOff"])], same)) == ["shop/db-0: db: CrashLoopBackOff"]
+    assert red(v.pod_checks([meshed(proxy="proxy:1.1@sha256:b")], same)) == ["shop/db-0: 1.1; restart the pod"]
+
+
+def test_a_job_with_a_sidecar_must_end_by_itself() -> None:
+    assert red(v.ended_checks({"probe": "Complete"}, "probe")) == []
+    assert red(v.ended_checks({"probe": "Failed"}, "probe")) == ["probe: Failed"]
+    assert red(v.ended_checks({}, "probe")) == ["probe: no end was seen"]
 
 
 def test_rows() -> None:
@@ -102,12 +117,3 @@ def test_logins() -> None:
     expected = {"admin": "accepted", "default": "refused", "verify": "accepted"}
     assert red(v.login_checks(step, expected, "db")) == ["db: accepted", "db: no answer"]
     assert len(red(v.login_checks(None, expected, "db"))) == 3
-
-
-def test_a_job_can_differ_from_what_is_usual() -> None:
-    job = v.probe_job("allowed", "tools:1", [], namespace="shop", service_account="client")
-    assert (job["namespace"], job["service_account"], job["name"]) == ("shop", "client", "probe-allowed")
-
-
-def test_pods_get_their_name_below_the_service() -> None:
-    assert v.with_host([{"name": "db-0"}], "db.shop.svc") == [{"name": "db-0", "host": "db-0.db.shop.svc"}]
