@@ -1,4 +1,4 @@
-"""Command line of the lab: `python -m lab up | check | status | prune`."""
+"""Command line of the lab: `python -m lab up | check | status | prune | lock`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from lab import docker, facts, mode, paths, schedule, table
 from lab.errors import LabError
 from lab.progress import clock
-from lab.recipes import FORMATS, RECIPES, Context, Look
+from lab.recipes import FORMATS, RECIPES, Context, Look, maven
 from lab.store import Durations, Store
 
 
@@ -21,12 +21,12 @@ def context_of(store: Store) -> Context:
     return Context(store, table.load(paths.LAB, paths.ROOT / "artifacts.yml", chosen, FORMATS), chosen, paths.LAB)
 
 
-def up(context: Context) -> int:
-    """Make what is missing, then write lab.json."""
+def up(context: Context, names: Sequence[str]) -> int:
+    """Make what is missing, of the names only where there are any; then write lab.json."""
     began = time.monotonic()
     durations = Durations(context.store.root / "durations.json")
     with context.store.lock():
-        needs = schedule.plan(context.table, schedule.looker(context))
+        needs = schedule.plan(context.table, schedule.looker(context), names)
         if needs:
             print(f"lab: {len(needs)} of {len(context.table.parts)} parts to make (mode {context.mode})", flush=True)
             schedule.run(context, needs, durations)
@@ -37,9 +37,9 @@ def up(context: Context) -> int:
     return 0
 
 
-def check(context: Context) -> int:
+def check(context: Context, names: Sequence[str]) -> int:
     """Say what is missing; make nothing. Returns 1 when something is."""
-    needs = schedule.plan(context.table, schedule.looker(context))
+    needs = schedule.plan(context.table, schedule.looker(context), names)
     durations = Durations(context.store.root / "durations.json")
     for need in needs:
         print(f"missing {need.part.name} ({need.part.kind}): {need.reason}; about {clock(durations.expect(need.part))}")
@@ -50,16 +50,28 @@ def check(context: Context) -> int:
     return 0 if ready else 1
 
 
-def status(context: Context) -> int:
-    """List every part: its key and whether it is there."""
+def status(context: Context, names: Sequence[str]) -> int:
+    """List every part, or the named: its key, whether it is there, its group."""
     world = docker.World()
     for part in context.table.parts.values():
-        reason = RECIPES[part.kind].missing(Look(context, part, world))
-        print(f"{part.name:<30} {part.kind:<10} {part.key} {reason or 'there'}")
+        if names and not {part.name, part.group} & set(names):
+            continue
+        reason = RECIPES[part.kind].missing(Look(context, part, world)) or "there"
+        print(f"{part.name:<30} {part.kind:<10} {part.key} {reason}{f' (group {part.group})' if part.group else ''}")
     return 0
 
 
-def prune(context: Context) -> int:
+def lock(context: Context, names: Sequence[str]) -> int:
+    """Write the lists of Java archives anew that the named parts, or all, are made of."""
+    log = context.store.root / "log" / "lock.log"
+    for part in context.table.parts.values():
+        if part.kind == "maven" and (not names or part.name in names):
+            count = maven.refresh(part.recipe, context.here, log)
+            print(f"lab: {count} archives in {context.here / part.recipe['lock']}")
+    return 0
+
+
+def prune(context: Context, _names: Sequence[str]) -> int:
     """Remove from the cache and the engine what no row of the table has any more."""
     parts = context.table.parts.values()
     with context.store.lock():
@@ -73,12 +85,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Parse the command line and run one verb; returns the exit status."""
     what = "What stands in for the internet; see lab/README.md"
     parser = argparse.ArgumentParser(prog="python -m lab", description=what)
-    parser.add_argument("verb", choices=("up", "check", "status", "prune"))
+    parser.add_argument("verb", choices=("up", "check", "status", "prune", "lock"))
+    parser.add_argument(
+        "names", nargs="*", metavar="name", help="parts or groups of the table; none: all but the groups"
+    )
     parser.add_argument("--check", action="store_true", help="only say what is missing")
     options = parser.parse_args(argv)
-    verbs = {"up": check if options.check else up, "check": check, "status": status, "prune": prune}
+    verbs = {"up": check if options.check else up, "check": check, "status": status, "prune": prune, "lock": lock}
     try:
-        return verbs[options.verb](context_of(Store(paths.cache_root())))
+        return verbs[options.verb](context_of(Store(paths.cache_root())), options.names)
     except LabError as error:
         print(f"lab: {error.render()}", file=sys.stderr)
         return 1

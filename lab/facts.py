@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lab import engine, registry
-from lab.recipes import Context
+from lab.recipes import Context, manifest
 from lab.recipes.live import certs_d
 from lab.store import write_atomic
 
@@ -16,7 +16,7 @@ from lab.store import write_atomic
 def collect(context: Context) -> dict[str, Any]:
     """The content of lab.json: mode, addresses, tools, images with their digests, what kind's configuration needs.
 
-    An image that only the Docker engine holds (the kind node) has the digest "".
+    An image that only the Docker engine holds (the kind node) has the digest "". What is not made yet is left out.
     """
     images = {}
     for part in context.table.parts.values():
@@ -25,12 +25,12 @@ def collect(context: Context) -> dict[str, Any]:
             images[facts["ref"]] = facts["digest"]
         elif "tag" in facts:
             images[facts["tag"]] = ""
-    tools = {name: str(context.path(reference)) for name, reference in context.table.settings["tools"].items()}
+    tools = {name: context.path(reference) for name, reference in context.table.settings["tools"].items()}
     return {
         "mode": context.mode,
         "registry": context.registry.address,
         "mirror": str(mirror(context)),
-        "tools": {**tools, "docker": engine.docker()},
+        "tools": {**{name: str(path) for name, path in tools.items() if path.exists()}, "docker": engine.docker()},
         "images": images,
         "kind_config": registry.kind_config(certs_d(context.store.root)),
     }
@@ -42,12 +42,12 @@ def mirror(context: Context) -> Path:
 
 
 def publish_charts(context: Context) -> None:
-    """Have the mirror's charts folder hold exactly the table's charts; a chart appears by one rename."""
+    """Have the mirror's charts folder hold exactly the finished charts; a chart appears by one rename."""
     folder = mirror(context) / "charts"
     folder.mkdir(parents=True, exist_ok=True)
     wanted = {}
     for part in context.table.parts.values():
-        if part.kind == "chart":
+        if part.kind == "chart" and context.store.facts(part) is not None:
             name = f"{part.recipe['chart']}-{part.recipe['version']}"
             wanted[name] = (part.key, context.store.out(part) / name)
     for present in list(folder.iterdir()):
@@ -62,6 +62,23 @@ def publish_charts(context: Context) -> None:
             fresh.rename(folder / name)
 
 
+def publish_manifests(context: Context) -> None:
+    """Have the mirror's manifests folder hold exactly the finished manifests."""
+    folder = mirror(context) / "manifests"
+    folder.mkdir(parents=True, exist_ok=True)
+    wanted = {}
+    for part in context.table.parts.values():
+        if part.kind == "manifest" and context.store.facts(part) is not None:
+            name = manifest.file_name(part.recipe)
+            wanted[name] = (context.store.out(part) / name).read_text(encoding="utf-8")
+    for present in list(folder.iterdir()):
+        if present.name not in wanted:
+            present.unlink()
+    for name, text in wanted.items():
+        if not (folder / name).is_file() or (folder / name).read_text(encoding="utf-8") != text:
+            write_atomic(folder / name, text)
+
+
 def _key(chart: Path) -> str:
     """Key of the part that a published chart came from."""
     marker = chart / ".kontrol-key"
@@ -71,6 +88,7 @@ def _key(chart: Path) -> str:
 def write(context: Context, path: Path) -> bool:
     """Publish the mirror and write lab.json; tells whether lab.json changed."""
     publish_charts(context)
+    publish_manifests(context)
     registry.write_mirrors(context.registry, certs_d(context.store.root))
     text = json.dumps(collect(context), indent=2, sort_keys=True) + "\n"
     if path.is_file() and path.read_text(encoding="utf-8") == text:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import graphlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from lab import docker
@@ -32,16 +32,35 @@ def wanted(part: Part, table: Table) -> bool:
     """Whether a part is of use by itself; the others are only made when a part that is made uses them."""
     if RECIPES[part.kind].live:
         return part.kind != "packages"
-    used = any(part.name in other.inputs for other in table.parts.values())
+    used = any(part.name in other.inputs for other in table.parts.values())  # also by parts of a group
     tools = {str(reference).partition(":")[0] for reference in table.settings.get("tools", {}).values()}
     return not used or "ref" in part.recipe or part.name in tools
 
 
-def plan(table: Table, missing: Callable[[Part], str | None]) -> list[Need]:
-    """Parts to be made, inputs first."""
+def targets(table: Table, names: Sequence[str]) -> set[str]:
+    """Parts that a run is for: those of the names (a part's or a group's); without names all of use that have no group.
+
+    Raises LabError for a name that is neither.
+    """
+    parts = table.parts.values()
+    known = {part.name for part in parts} | {part.group for part in parts if part.group}
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        groups = sorted({part.group for part in parts if part.group})
+        raise LabError(
+            f"'{', '.join(unknown)}' is no part and no group: use names of lab/parts.yml, or {', '.join(groups)}"
+        )
+    if names:
+        return {part.name for part in parts if {part.name, part.group} & set(names)}
+    return {part.name for part in parts if not part.group and wanted(part, table)}
+
+
+def plan(table: Table, missing: Callable[[Part], str | None], names: Sequence[str] = ()) -> list[Need]:
+    """Parts to be made for the names, inputs first."""
+    aims = targets(table, names)
     chosen: dict[str, Need] = {}
     for part in reversed(list(table.parts.values())):
-        if not wanted(part, table) and not any(part.name in need.part.before for need in chosen.values()):
+        if part.name not in aims and not any(part.name in need.part.before for need in chosen.values()):
             continue
         reason = missing(part)
         if reason is not None:

@@ -16,15 +16,18 @@ import yaml
 from lab.errors import LabError
 
 REFERENCE = re.compile(r"\$\{(\w+)\.(\w+)\}")
-LOCAL_FIELDS = ("source", "dir", "overlay")
-NOT_IN_KEY = ("expect_s", "online", "needs", "machine")
+LOCAL_FIELDS = ("source", "dir", "overlay", "patch", "lock")
+NOT_IN_KEY = ("expect_s", "online", "needs", "machine", "roots")
 ENGINE_KINDS = ("rootfs", "image", "pull", "kind_base", "kind_node", "registry")
 SCRATCH = "scratch"
 
 
 @dataclass(frozen=True)
 class Part:
-    """One thing that the lab makes or keeps running; `recipe` is its row of the table with versions filled in."""
+    """One thing that the lab makes or keeps running; `recipe` is its row of the table with versions filled in.
+
+    A part with a `group` is made only when its name or the group's is asked for.
+    """
 
     name: str
     kind: str
@@ -33,6 +36,7 @@ class Part:
     after: tuple[str, ...]
     expect_s: float
     key: str = ""
+    group: str = ""
 
     @property
     def before(self) -> tuple[str, ...]:
@@ -141,8 +145,10 @@ def _parts(rows: Mapping[str, Any], mode: str, fields: Mapping[str, Mapping[str,
         recipe = fill(chosen, fields, name)
         kind = recipe.pop("type")
         expect = float(recipe.pop("expect_s", 5))
+        group = str(recipe.pop("group", ""))
         inputs = tuple(dict.fromkeys(references(recipe)))
-        parts[name] = Part(name, kind, recipe, inputs, tuple(dict.fromkeys(followed(kind, recipe))), expect)
+        after = tuple(dict.fromkeys(followed(kind, recipe)))
+        parts[name] = Part(name, kind, recipe, inputs, after, expect, group=group)
     return parts
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lab.recipes import chart, golang, images, live, node, rootfs, wheel
+from lab.recipes import chart, golang, images, live, manifest, maven, node, rootfs, wheel
 from lab.recipes.base import Context, Job, Look, Recipe, files_missing, image_missing
 
 RECIPES: dict[str, Recipe] = {
@@ -12,7 +12,9 @@ RECIPES: dict[str, Recipe] = {
     "go": Recipe(1, "cpu", golang.build, files_missing),
     "module": Recipe(1, "io", golang.take, files_missing),
     "wheel": Recipe(1, "io", wheel.build, files_missing),
+    "maven": Recipe(1, "io", maven.build, files_missing),
     "chart": Recipe(1, "io", chart.build, files_missing),
+    "manifest": Recipe(1, "io", manifest.build, files_missing),
     "rootfs": Recipe(1, "io", rootfs.build, image_missing),
     "pull": Recipe(1, "io", images.pull, image_missing),
     "image": Recipe(1, "io", images.image, image_missing),

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from lab import process
+from lab.errors import LabError
 from lab.recipes.base import Facts, Job, place
 
 REMEDY = "install Go 1.24 or later"
@@ -63,14 +65,46 @@ def _go(argv: list[str], job: Job, scratch: Path) -> None:
 def _resolve(job: Job, scratch: Path) -> None:
     """Write the scratch module's go.mod and have its dependencies resolved."""
     row = job.row
-    if "module" not in row:
-        (scratch / "go.mod").write_text(f"module kontrol.lab/{job.part.name}\ngo 1.24\n", encoding="utf-8")
-        return
-    upstream = Path(download(row["module"], row["version"])["GoMod"]).read_text(encoding="utf-8")
-    text = wrapper(job.part.name, row["module"], row["version"], upstream, row.get("staging"))
+    text = f"module kontrol.lab/{job.part.name}\ngo 1.24\n"
+    if "module" in row:
+        found = download(row["module"], row["version"])
+        upstream = Path(found["GoMod"]).read_text(encoding="utf-8")
+        text = wrapper(job.part.name, row["module"], row["version"], upstream, row.get("staging"))
+        sums = Path(found["Dir"]) / "go.sum"
+        if sums.is_file():  # the module's own word on what it was written against, itself checked above
+            place(sums, scratch / "go.sum")
+    if "patch" in row:
+        text += _patched(job)
     (scratch / "go.mod").write_text(text, encoding="utf-8")
-    if "staging" not in row:
-        _go(["get", f"{row['module']}@{row['version']}"], job, scratch)
+    modules = wanted_modules(row)
+    if modules and "staging" not in row:
+        _go(["get", *modules], job, scratch)
+
+
+def wanted_modules(row: Mapping[str, Any]) -> list[str]:
+    """The modules of a row as `go get` takes them: its `module`, then `requires` (version: modules)."""
+    own = [f"{row['module']}@{row['version']}"] if "module" in row else []
+    return own + [f"{name}@{version}" for version, names in row.get("requires", {}).items() for name in names]
+
+
+def _patched(job: Job) -> str:
+    """Copy a module `without` some files, the row's own laid over it; returns the line of go.mod that uses the copy.
+
+    The module is the row's own, or `patched` (module@version). A copy, since Go lets nobody replace single files of its
+    cache (`-overlay` refuses that). Raises LabError for a pattern that matches nothing.
+    """
+    row = job.row
+    module, _, version = row.get("patched", f"{row.get('module')}@{row.get('version')}").partition("@")
+    copy = job.work / "patched"
+    place(Path(download(module, version)["Dir"]), copy)
+    for pattern in row.get("without", []):
+        unwanted = [path for path in copy.glob(pattern) if path.is_file()]
+        if not unwanted:
+            raise LabError(f"Module '{module}@{version}' has no file '{pattern}': has it changed?")
+        for path in unwanted:
+            path.unlink()
+    place(job.context.here / row["patch"], copy)
+    return f"replace {module} => ../{copy.name}\n"
 
 
 def _batches(programs: dict[str, str], out: Path) -> list[tuple[str, list[str]]]:

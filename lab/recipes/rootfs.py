@@ -15,6 +15,8 @@ MERGED_USR = "/usr/share/mmdebstrap/hooks/maybe-merged-usr"
 # What no container needs. What belongs to this host and not to an image is removed by HOST_FILES.
 LEFT_OUT = ("/usr/share/doc/*", "/usr/share/info/*", "/usr/share/locale/*", "/usr/share/man/*")
 HOST_FILES = 'rm -f "$1/etc/resolv.conf" "$1/etc/hostname"'
+# Java's package makes links in this directory and fails where it was left out.
+MAN_FOLDER = 'mkdir -p "$1/usr/share/man/man1"'
 
 
 def mirror(listing: str, codename: str) -> str:
@@ -38,6 +40,7 @@ def command(suite: str, include: list[str], address: str) -> list[str]:
         "--variant=minbase",
         f"--hook-dir={MERGED_USR}",
         "--skip=output/dev",
+        f"--essential-hook={MAN_FOLDER}",
         f"--customize-hook={HOST_FILES}",
     ]
     return [program, *options, f"--include={','.join(include)}", suite, "-", address]

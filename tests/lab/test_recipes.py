@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from lab import docker, process, registry
 from lab.errors import LabError
@@ -74,6 +75,70 @@ def test_programs_named_like_their_package_share_a_call(
         f"{flags} {one.out}/named m/cmd/other",
     ]
     assert (one.work / "module" / "built").read_text() == "module kontrol.lab/prog\ngo 1.25\nrequire m v1\n"
+
+
+def test_the_modules_own_checksums_come_first(context_of: Contexts, programs: Programs, tmp_path: Path) -> None:
+    fake_go(programs, tmp_path)
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "go.sum").write_text("dependency v1 h1:x\n")
+    one = job(context_of({"prog": {"type": "go", "module": "m", "version": "v1", "programs": {"a": "m/a"}}}), "prog")
+    golang.build(one)
+    assert (one.work / "module" / "go.sum").read_text() == "dependency v1 h1:x\n"
+
+
+def test_required_modules_are_asked_for_at_their_versions(
+    context_of: Contexts, programs: Programs, tmp_path: Path
+) -> None:
+    fake_go(programs, tmp_path)
+    (tmp_path / "lab" / "src").mkdir(parents=True)
+    row = {"type": "go", "source": "src", "requires": {"v1": ["a", "b"], "v2": ["c"]}, "programs": {"prog": "."}}
+    golang.build(job(context_of({"prog": row}), "prog"))
+    assert programs.calls("go get") == ["go get a@v1 b@v1 c@v2"]
+
+
+def test_a_patch_lies_over_a_copy_of_the_module(context_of: Contexts, programs: Programs, tmp_path: Path) -> None:
+    fake_go(programs, tmp_path)
+    for place_, text in (("tree/all/a.go", "old"), ("tree/all/b.go", "kept"), ("lab/mine/all/a.go", "new")):
+        (tmp_path / place_).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / place_).write_text(text)
+    row = {"type": "go", "module": "m", "version": "v1", "patch": "mine", "programs": {"a": "m/a"}}
+    context = context_of({"prog": row})
+    one = job(context, "prog")
+    golang.build(one)
+    copy = one.work / "patched"
+    assert [(copy / "all" / name).read_text() for name in ("a.go", "b.go")] == ["new", "kept"]
+    assert (tmp_path / "tree" / "all" / "a.go").read_text() == "old"
+    assert (one.work / "module" / "built").read_text().endswith("require m v1\nreplace m => ../patched\n")
+    (tmp_path / "lab" / "mine" / "all" / "a.go").write_text("newer")
+    assert context_of({"prog": row}).table.parts["prog"].key != one.part.key
+
+
+def test_a_patch_of_another_module_may_leave_files_out(
+    context_of: Contexts, programs: Programs, tmp_path: Path
+) -> None:
+    fake_go(programs, tmp_path)
+    for place_ in (
+        "tree/api/docs.go",
+        "tree/api/docs_more.go",
+        "tree/api/kept.go",
+        "lab/mine/api/docs.go",
+        "lab/src/m.go",
+    ):
+        (tmp_path / place_).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / place_).write_text(place_)
+    row = {"type": "go", "source": "src", "requires": {"v1": ["a"]}, "programs": {"prog": "."}}
+    row |= {"patch": "mine", "patched": "other@v9", "without": ["api/docs*.go"]}
+    one = job(context_of({"prog": row}), "prog")
+    golang.build(one)
+    copy = one.work / "patched"
+    assert {path.name: path.read_text() for path in (copy / "api").iterdir()} == {
+        "kept.go": "tree/api/kept.go",
+        "docs.go": "lab/mine/api/docs.go",
+    }
+    assert (one.work / "module" / "built").read_text().endswith("replace other => ../patched\n")
+    assert "go mod download -json other@v9" in programs.calls("go")
+    with pytest.raises(LabError, match=r"Module 'other@v9' has no file 'gone/\*.go': has it changed?"):
+        golang.build(job(context_of({"prog": {**row, "without": ["gone/*.go"]}}), "prog"))
 
 
 def test_own_source_is_built_as_it_is(context_of: Contexts, programs: Programs, tmp_path: Path) -> None:
@@ -343,9 +408,44 @@ def test_rootfs_is_imported(
     make(context_of(ROWS), "base")
     assert (tmp_path / "seen").read_text() == "archive\n"
     assert programs.calls("mmdebstrap")[0].endswith("--include=a,b trixie - http://b.test/debian/")
+    assert "--essential-hook=mkdir -p" in programs.calls("mmdebstrap")[0]
     programs.add("mmdebstrap", "exit 4")
     with pytest.raises(LabError, match="Command 'mmdebstrap' of 'trixie' ended with status 4"):
         make(context_of(ROWS), "base")
+
+
+# --- manifests
+
+CRD = """
+kind: CustomResourceDefinition
+description: of the object
+schema:
+  description: of the schema
+  properties:
+    description: {type: string, description: of a property}
+    match: {enum: [=, "!="], description: operators}
+"""
+
+
+def test_manifest_joins_files_without_their_prose(context_of: Contexts) -> None:
+    row = {"type": "manifest", "manifest": "crds", "version": "v1", "files": {"crds": "src:c"}}
+    context = context_of({"src": {"type": "module"}, "crds": row})
+    files = {"c/b.yaml": "---\nkind: Second\n---\n", "c/a.yaml": CRD, "c/README.md": "no object"}
+    make(context, "src", content=files)
+    out = make(context, "crds")
+    assert [item.name for item in out.iterdir()] == ["crds-v1.yaml"]
+    first, second = yaml.safe_load_all((out / "crds-v1.yaml").read_text())
+    properties = {"description": {"type": "string"}, "match": {"enum": ["=", "!="]}}
+    assert first == {"kind": "CustomResourceDefinition", "schema": {"properties": properties}}
+    assert second == {"kind": "Second"}
+
+
+def test_manifest_of_nothing(context_of: Contexts) -> None:
+    row = {"type": "manifest", "manifest": "crds", "version": "v1", "files": {"crds": "src:c"}}
+    context = context_of({"src": {"type": "module"}, "crds": row})
+    make(context, "src", content={"c/README.md": "no object"})
+    with pytest.raises(LabError, match="Part 'crds' finds no object in its files"):
+        make(context, "crds")
 
 
 # --- charts

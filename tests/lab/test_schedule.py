@@ -67,6 +67,15 @@ def test_inputs_of_what_is_there_are_not_made(context_of: Callable[..., Context]
     assert sorted(run(context)) == ["leaf", "prog"]
 
 
+def test_names_choose_parts_and_what_they_are_made_of(context_of: Callable[..., Context], made: list[str]) -> None:
+    context = context_of({**ROWS, "more": {"type": "go", "programs": {}, "group": "extra"}})
+    every = schedule.looker(context)
+    assert [need.part.name for need in schedule.plan(context.table, every)] == ["prog", "base", "leaf"]
+    assert [need.part.name for need in schedule.plan(context.table, every, ["prog"])] == ["prog"]
+    both = {need.part.name for need in schedule.plan(context.table, every, ["leaf", "extra"])}
+    assert both == {"prog", "base", "leaf", "more"}
+
+
 def test_failure_names_the_part_and_keeps_what_was_made(context_of: Callable[..., Context], made: list[str]) -> None:
     context = context_of({**ROWS, "leaf": {**ROWS["leaf"], "fail": 1}})
     with pytest.raises(schedule.PartError) as caught:

@@ -33,7 +33,7 @@ def test_key_depends_on_recipe_and_inputs(tmp_path: Path) -> None:
     assert before["img"] != after["img"]
 
 
-@pytest.mark.parametrize("more", [{"expect_s": 9}, {"needs": ["other"]}, {"online": True}])
+@pytest.mark.parametrize("more", [{"expect_s": 9}, {"needs": ["other"]}, {"online": True}, {"group": "g"}])
 def test_key_ignores_what_does_not_change_the_result(tmp_path: Path, more: dict[str, Any]) -> None:
     other = {"type": "module", "module": "m", "version": "v1", "take": {}}
     assert keys({"prog": {**GO, **more}, "other": other}, tmp_path)["prog"] == keys({"prog": GO}, tmp_path)["prog"]
@@ -141,4 +141,38 @@ def test_the_node_is_the_kubernetes_that_artifacts_name() -> None:
 def test_online_mode_makes_little() -> None:
     parts = table.load(HERE, ARTIFACTS, "online", FORMATS).parts
     assert {part.kind for part in parts.values()} == {"engine", "registry", "pull", "image", "go", "wheel"}
-    assert [name for name, part in parts.items() if part.kind == "go"] == ["kind"]
+    assert {name for name, part in parts.items() if part.kind == "go"} == {"kind", "prometheus", "sloth"}
+
+
+@pytest.mark.parametrize(
+    ("part", "image"), [("prometheus", "prometheus_image"), ("prometheus_older", "prometheus_older_image")]
+)
+def test_prometheus_is_built_from_the_module_of_its_version(part: str, image: str) -> None:
+    parts = table.load(HERE, ARTIFACTS, "lab", FORMATS).parts
+    # Prometheus 3.x.y is the module v0.300+x.y: https://github.com/prometheus/prometheus/blob/main/RELEASE.md
+    major, minor, patch = parts[image].recipe["ref"].rpartition(":v")[2].split(".")
+    assert parts[part].recipe["version"] == f"v0.{int(major) * 100 + int(minor)}.{patch}"
+    assert parts[part].recipe["ldflags"].endswith(f"version.Version={major}.{minor}.{patch}")
+
+
+def test_tools_are_of_the_version_that_artifacts_name() -> None:
+    fields = table.artifact_fields(table.read(ARTIFACTS)["artifacts"], "lab")
+    assert fields["promtool"]["version"] == fields["prometheus"]["version"]
+    assert fields["prometheus_operator_crds"]["version"] == fields["prometheus_operator"]["version"]
+    assert fields["prometheus_config_reloader"]["version"] == fields["prometheus_operator"]["version"]
+    ldflags = table.load(HERE, ARTIFACTS, "lab", FORMATS).parts["prometheus_operator"].recipe["ldflags"]
+    assert ldflags.endswith(f"Version={fields['prometheus_operator']['version'].removeprefix('v')}")
+
+
+def test_the_collector_is_of_the_version_that_artifacts_name() -> None:
+    recipe = table.load(HERE, ARTIFACTS, "lab", FORMATS).parts["otelcol"].recipe
+    version = table.artifact_fields(table.read(ARTIFACTS)["artifacts"], "lab")["otel_collector"]["version"]
+    assert f"v{version}" in recipe["requires"]
+    assert recipe["ldflags"] == f"-X main.version={version}"
+
+
+def test_a_group_uses_nothing_that_others_would_have_to_wait_for() -> None:
+    parts = table.load(HERE, ARTIFACTS, "lab", FORMATS).parts
+    grouped = {name for name, part in parts.items() if part.group}
+    assert {part.group for part in parts.values() if part.group} == {"upgrade"}
+    assert not [part.name for part in parts.values() if not part.group and grouped & set(part.before)]
