@@ -255,7 +255,9 @@ def test_a_run_that_ends_well_leaves_record_report_and_no_process(project: Proje
     assert run.finish() == 0, run.text
     wait_for(lambda: not run.survivors(), 2, lambda: str(run.survivors()))
     [folder] = list((project.state / "runs").iterdir())
-    assert {file.name for file in folder.iterdir()} == {"journal.jsonl", "record.json", "report.json"}
+    assert {file.name for file in folder.iterdir()} == {
+        "journal.jsonl", "record.json", "report.json", "report.html", "junit.xml",
+    }  # fmt: skip
     assert all(file.stat().st_mode & 0o077 == 0 for file in [folder, *folder.iterdir()])
     assert json.loads((folder / "record.json").read_text())["status"] == "ok"
     assert "duration:" in run.text

@@ -13,7 +13,7 @@ from ansible_collections.kontrol.platform.plugins.module_utils.region_status imp
 
 
 class ActionModule(KontrolAction):
-    """Reads only: no lock, no Lease, nothing is made."""
+    """Reads only: no lock, no Lease; all that it may write is the report of a run that died."""
 
     ARGUMENTS: ClassVar[dict[str, dict[str, Any]]] = {
         "region": {"type": "str", "required": True},
@@ -26,7 +26,8 @@ class ActionModule(KontrolAction):
         """Return the status as data, and as lines for people."""
         del task_vars
         with tempfile.TemporaryDirectory(prefix="kontrol-status-", dir=_runtime_dir()) as private:
-            status = read(RegionRun(args["region"], "", Path(private)), args["image"], args["components"])
+            region = RegionRun(args["region"], "", Path(private))
+            status = read(region, args["image"], args["components"], write=not self.check_mode)
         title = f"Region {args['region']}" + (f": {args['description']}" if args["description"] else "")
         lines = ["", title, *(f"  {name:<15} {text}" for name, text in status.items())]
         return {"changed": False, "status": status, "kontrol_lines": lines}

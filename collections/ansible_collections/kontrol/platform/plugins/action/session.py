@@ -39,10 +39,9 @@ class ActionModule(KontrolAction):
 
     def execute(self, args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         """Dispatch on the verb."""
-        del task_vars
-        return self._begin(args) if args["verb"] == "begin" else self._prove(args)
+        return self._begin(args, _target(task_vars)) if args["verb"] == "begin" else self._prove(args)
 
-    def _begin(self, args: dict[str, Any]) -> dict[str, Any]:
+    def _begin(self, args: dict[str, Any], target: dict[str, Any]) -> dict[str, Any]:
         """Make the run's folders, take the lock, start the warden."""
         run = current_run()
         private = Path(tempfile.mkdtemp(prefix=f"{warden.PRIVATE_PREFIX}{run}-", dir=_runtime_dir()))
@@ -63,6 +62,7 @@ class ActionModule(KontrolAction):
                 "region": args["region"],
                 "folder": "" if self.check_mode else str(folder),
                 "deviations": deviations,
+                "target": target,
             },
         }
 
@@ -101,9 +101,17 @@ class ActionModule(KontrolAction):
         return {
             "changed": bool(objects),
             "kontrol_objects": objects,
+            "kontrol_cluster": {"api_server": way.api_server, "ca_sha256": way.ca_sha256},
             "kubeconfig": str(path),
             "msg": f"Cluster {way.api_server} is the one of region {region.region}",
         }
+
+
+def _target(task_vars: dict[str, Any]) -> dict[str, Any]:
+    """Return what the run's report tells of the region, from its variables; no option of a component is among them."""
+    names = {"driver": "region_driver", "profile": "region_profile"}
+    texts = {key: str(task_vars[name]) for key, name in names.items() if task_vars.get(name)}
+    return {**texts, "components": [str(one) for one in task_vars.get("kontrol_components") or []]}
 
 
 def _nothing_there(region: RegionRun) -> str:

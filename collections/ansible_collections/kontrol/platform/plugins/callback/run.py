@@ -15,8 +15,12 @@ description:
   - Makes Ansible's workers die when the controller dies.
   - Once M(kontrol.platform.session) has begun a run in a region, it journals each phase before it starts, and collects
     what the tasks' results tell as C(kontrol_objects) and C(kontrol_checks).
-  - At the end it prints the checks as a table, the duration with its definition, and the path of the report. In check
-    mode it prints the same and writes nothing.
+  - At the end it prints the checks as a table, the duration with its definition, and the path of the report
+    (report.html, beside it report.json and junit.xml). In check mode it prints the same and writes nothing.
+  - On a terminal a live line tells the phase, the task and the times; it is off without colour (E(NO_COLOR),
+    E(ANSIBLE_NOCOLOR)), on a dumb terminal, in CI and with any stdout callback but the default one. Where nothing was
+    said for 15 seconds (30 seconds elsewhere than on a terminal) a plain line tells which task goes on.
+  - Beside a stdout callback whose output programs read (json, jsonl) it speaks on standard error.
 requirements:
   - enabled in configuration
 """
@@ -25,15 +29,28 @@ import atexit
 import os
 import re
 import secrets
+import sys
+import threading
 import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ansible import constants as C  # noqa: N812 - the name that Ansible's own plugins use
+from ansible import context
 from ansible.plugins.callback import CallbackBase
 
-from ansible_collections.kontrol.platform.plugins.module_utils import process, region_run, run_record, state
+from ansible_collections.kontrol.platform.plugins.module_utils import (
+    memory,
+    paths,
+    process,
+    region_run,
+    run_facts,
+    run_record,
+    run_report,
+    state,
+)
+from ansible_collections.kontrol.platform.plugins.module_utils.progress import Progress, Screen, can_be_live
 from ansible_collections.kontrol.platform.plugins.module_utils.text_table import checks_table
 
 if TYPE_CHECKING:
@@ -42,9 +59,12 @@ if TYPE_CHECKING:
     from ansible.playbook import Playbook
     from ansible.playbook.task import Task
 
-VERBS = frozenset({"begin", "prove", "confirm", "access", "status", "kubeconfig"}) | frozenset(
+VERBS = frozenset({"begin", "prove", "confirm", "access", "status", "kubeconfig", "verify_all"}) | frozenset(
     {"precheck", "deploy", "schema", "verify", "upgrade", "remove", "backup", "restore"},
 )
+FOR_PROGRAMS = ("json", "jsonl")
+FOR_PERSONS = frozenset({"default", "ansible.builtin.default"})
+NO_LOG = "hidden: the task is marked no_log"
 IN_ROLE = re.compile(r"/roles/(?P<role>[^/]+)/tasks/(?P<verb>[^/]+)\.yml:")
 
 
@@ -57,6 +77,21 @@ def phase_of(path: str) -> str:
     """Return role and verb of a task from where it is written; "" for a part of a verb, which has a file of its own."""
     found = IN_ROLE.search(path or "")
     return f"{found['role']} {found['verb']}" if found and found["verb"] in VERBS else ""
+
+
+def component_of(path: str) -> str:
+    """Return the role of a task from where it is written; "" for a task of a playbook."""
+    found = IN_ROLE.search(path or "")
+    return found["role"] if found else ""
+
+
+def failure_message(whole: dict[str, Any]) -> str:
+    """Return why a task failed: of a loop, why its items did; nothing of a task that is marked no_log."""
+    if "censored" in whole:
+        return NO_LOG
+    items = [one for one in whole.get("results") or [] if isinstance(one, dict) and one.get("failed")]
+    told = list(dict.fromkeys(failure_message(one) for one in items))
+    return "; ".join(told) or str(whole.get("msg") or "no message")
 
 
 class CallbackModule(CallbackBase):
@@ -74,6 +109,9 @@ class CallbackModule(CallbackBase):
         self._started = 0.0
         self._pid = 0
         self._records: dict[str, run_record.RunRecord] = {}
+        self._peak = memory.Peak(0)
+        self._progress: Progress | None = None
+        self._to_stderr = C.DEFAULT_STDOUT_CALLBACK.rpartition(".")[2] in FOR_PROGRAMS
 
     def v2_playbook_on_start(self, playbook: Playbook) -> None:
         """Make the run: id, marks for the children, a clean environment."""
@@ -87,6 +125,9 @@ class CallbackModule(CallbackBase):
         os.environ[region_run.PLAYBOOK] = self._playbook
         os.environ[region_run.STARTED] = state.now()
         process.arm_forks()
+        self._peak = memory.Peak(self._pid)
+        self._progress = self._new_progress()
+        self._progress.start()
         atexit.register(self._at_exit)
 
     def v2_playbook_on_task_start(self, task: Task, is_conditional: bool) -> None:
@@ -96,6 +137,11 @@ class CallbackModule(CallbackBase):
         for record in self._records.values() if phase else ():
             if line := record.enter(phase):
                 self._say(line if len(self._records) == 1 else f"{record.region}: {line}", C.COLOR_VERBOSE)
+        self._tell_progress(task)
+
+    def v2_playbook_on_handler_task_start(self, task: Task) -> None:
+        """Show a handler as any task."""
+        self._tell_progress(task)
 
     def v2_runner_on_ok(self, result: CallbackTaskResult) -> None:
         """Collect what a task did."""
@@ -106,10 +152,16 @@ class CallbackModule(CallbackBase):
         self._collect(result)
         record = self._records.get(result.host.get_name())
         if record is not None and not ignore_errors:
-            record.fail(result.task_name, str(result.result.get("msg", "no message")))
+            component = component_of(result.task.get_path() or "")
+            record.fail(result.task_name, failure_message(result.result), component)
+
+    def v2_runner_on_unreachable(self, result: CallbackTaskResult) -> None:
+        """Treat a host that cannot be reached as one that failed."""
+        self.v2_runner_on_failed(result)
 
     def v2_playbook_on_stats(self, stats: AggregateStats) -> None:
         """End the run."""
+        self._stop_progress()
         for host, record in self._records.items():
             summary = stats.summarize(host)
             ok = not (summary["failures"] or summary["unreachable"])
@@ -125,13 +177,25 @@ class CallbackModule(CallbackBase):
             self._print_objects(one.get("kontrol_objects") or [])
             for line in one.get("kontrol_lines") or []:
                 self._say(line)
-            if host in self._records:
-                self._records[host].add(one)
+            if record := self._records.get(host):
+                if cluster := one.get("kontrol_cluster"):
+                    record.reach(cluster)
+                record.add(one, self._component(record, result))
+
+    @staticmethod
+    def _component(record: run_record.RunRecord, result: CallbackTaskResult) -> str:
+        """Return what a result belongs to: the role that the phase is of, else the one that the task is of."""
+        phase = record.phases[-1].name.partition(" ")[0] if record.phases else ""
+        return phase or component_of(result.task.get_path() or "")
 
     def _begin(self, host: str, session: dict[str, Any]) -> None:
         folder = Path(session["folder"]) if session["folder"] else None
         record = run_record.RunRecord(self._run, session["region"], self._playbook, folder, self._started)
         record.deviations = dict(session["deviations"])
+        record.target = dict(session.get("target") or {})
+        record.peak = self._peak
+        if folder is not None:
+            record.about = {**run_facts.facts(sys.argv, paths.project_root()), "mode": _mode()}
         record.begin(self._pid)
         self._records[host] = record
 
@@ -151,13 +215,38 @@ class CallbackModule(CallbackBase):
             self._say(line, None if ok else C.COLOR_ERROR)
 
     def _at_exit(self) -> None:
-        """Journal a run that a person ended: the controller ends in order, but no stats came."""
+        """Journal and report a run that a person ended: the controller ends in order, but no stats came."""
         if os.getpid() == self._pid:
+            self._stop_progress()
             for record in self._records.values():
                 record.interrupted()
 
+    def _new_progress(self) -> Progress:
+        """Return what shows the progress; it shares the lock under which Ansible forks and writes."""
+        color = not C.ANSIBLE_NOCOLOR
+        live = C.DEFAULT_STDOUT_CALLBACK in FOR_PERSONS and can_be_live(sys.stdout, os.environ, color=color)
+        lock = getattr(self._display, "_lock", None) or threading.RLock()
+        screen = Screen([sys.stdout, sys.stderr], lock, live=live, clock=time.monotonic)
+        return Progress(screen, lambda line: self._say(line, C.COLOR_VERBOSE), self._peak.sample)
+
+    def _tell_progress(self, task: Task) -> None:
+        if self._progress is not None:
+            record = next(iter(self._records.values()), None)
+            phase = record.phases[-1].name if record and record.phases else ""
+            self._progress.doing(str(task.name or task.action), phase, record.place() if record else "")
+
+    def _stop_progress(self) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+
     def _say(self, line: str, color: str | None = None) -> None:
-        self._display.display(line, color=color)
+        self._display.display(line, color=color, stderr=self._to_stderr)
+
+
+def _mode() -> dict[str, bool]:
+    """Return check and diff as the command set them."""
+    return {name: bool(context.CLIARGS.get(name)) for name in ("check", "diff")}
 
 
 def summary_lines(record: run_record.RunRecord, ended: dict[str, Any]) -> list[str]:
@@ -175,7 +264,9 @@ def summary_lines(record: run_record.RunRecord, ended: dict[str, Any]) -> list[s
         f"  objects: {objects}; checks: {checks}",
         f"  duration: {ended['seconds']} s ({run_record.DURATION})",
     ]
+    if record.peak.kib:
+        lines.append(f"  memory: {record.peak.mib} MiB at its peak ({memory.SHORT_DEFINITION})")
     if record.deviations:
         listed = "" if checked else ", listed in the report"
         lines.append(f"  lab: {len(record.deviations)} artifacts deviate from their pins{listed}")
-    return [*lines, "  report: none in check mode" if checked else f"  report: {record.folder}/{run_record.REPORT}"]
+    return [*lines, "  report: none in check mode" if checked else f"  report: {record.folder}/{run_report.HTML}"]

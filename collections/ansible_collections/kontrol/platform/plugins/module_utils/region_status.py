@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from ansible_collections.kontrol.platform.plugins.module_utils import access, identity, lease, run_record, state
+from ansible_collections.kontrol.platform.plugins.module_utils import (
+    access,
+    identity,
+    lease,
+    run_record,
+    run_report,
+    state,
+)
 from ansible_collections.kontrol.platform.plugins.module_utils.api import Api
 from ansible_collections.kontrol.platform.plugins.module_utils.drivers.base import Condition, load_record
 from ansible_collections.kontrol.platform.plugins.module_utils.errors import KontrolError
@@ -22,13 +29,14 @@ QUICK: Final = 5.0
 Api_or_reason = Api | str
 
 
-def read(region: RegionRun, image: str, components: list[str]) -> dict[str, str]:
+def read(region: RegionRun, image: str, components: list[str], *, write: bool = False) -> dict[str, str]:
     """Return one line for each part of the region, in the order in which they are made.
 
     Args:
         region: The region; its private folder takes a kubeconfig while this reads.
         image: Image of the backup store's server.
         components: The components that the region declares.
+        write: Whether the report of a run that died may be made now, beside its journal.
     """
     api = _safely(lambda: _open(region))
     parts: dict[str, Callable[[], str]] = {
@@ -39,6 +47,7 @@ def read(region: RegionRun, image: str, components: list[str]) -> dict[str, str]
         "writer": lambda: _writer(region, api),
         **{name: _component(api, name) for name in components},
         "last run": lambda: _last_run(region),
+        "its report": lambda: _report(region, write=write),
         "runs kept in": lambda: str(region.folder / "runs"),
     }
     return {name: str(_safely(part)) for name, part in parts.items()}
@@ -121,7 +130,22 @@ def _count(inventory: dict[str, object]) -> str:
 
 def _last_run(region: RegionRun) -> str:
     folder = run_record.latest(region.folder / "runs")
+    return run_record.story(folder, writing=_writes(region, folder.name)) if folder else "none"
+
+
+def _writes(region: RegionRun, run: str) -> bool:
+    held = lease.Holder.from_json(lock_holder(region.lock_file))
+    return held is not None and held.run == run
+
+
+def _report(region: RegionRun, *, write: bool) -> str:
+    """Return where the report of the last run is; one that was killed could not write its own."""
+    folder = run_record.latest(region.folder / "runs")
     if folder is None:
         return "none"
-    held = lease.Holder.from_json(lock_holder(region.lock_file))
-    return run_record.story(folder, writing=held is not None and held.run == folder.name)
+    path = folder / run_report.HTML
+    if path.is_file():
+        return str(path)
+    if _writes(region, folder.name):
+        return "written when it ends"
+    return str(run_report.page(folder)) if write else "none; status without --check makes it from the journal"

@@ -7,17 +7,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from ansible_collections.kontrol.platform.plugins.module_utils import state
+from ansible_collections.kontrol.platform.plugins.module_utils import memory, run_report, state
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-JOURNAL: Final = "journal.jsonl"
-RECORD: Final = "record.json"
-REPORT: Final = "report.json"
-# Not from the start of the process: a shell that becomes ansible-playbook by exec hands down its own, earlier start.
-DURATION: Final = "from when the playbook was read to the end of its last task"
-PHASE: Final = "from the start of its first task to the start of the next phase"
+JOURNAL: Final = run_report.JOURNAL
+RECORD: Final = run_report.RECORD
+REPORT: Final = run_report.REPORT
+DURATION: Final = run_report.DURATION
+PHASE: Final = run_report.PHASE
 LONGEST_MESSAGE: Final = 2000
 ENDED: Final = {"end", "interrupted", "killed"}
 LOOK_BACK: Final = 20
@@ -25,10 +24,11 @@ LOOK_BACK: Final = 20
 
 @dataclass
 class Phase:
-    """One role and verb of a run."""
+    """One role and verb of a run; `offset` is the second of the run at which it started."""
 
     name: str
     at: str
+    offset: float = 0.0
     seconds: float = 0.0
 
 
@@ -41,7 +41,10 @@ class RunRecord:
         region: Name of the region.
         playbook: File name of the playbook, without `.yml`.
         folder: Where it is kept; None in check mode, when nothing may be written.
-        started: When the process started, on the clock given.
+        started: When the playbook was read, on the clock given.
+        about: What runs on what, see `run_facts.facts`.
+        target: The region's driver, profile and components, and its cluster once that is proven.
+        peak: The memory of the run on this machine.
         deviations: Artifacts for which the lab has something else than the pin.
     """
 
@@ -51,6 +54,9 @@ class RunRecord:
     folder: Path | None
     started: float
     clock: Callable[[], float] = time.monotonic
+    about: dict[str, Any] = field(default_factory=dict)
+    target: dict[str, Any] = field(default_factory=dict)
+    peak: memory.Peak = field(default_factory=lambda: memory.Peak(0))
     deviations: dict[str, str] = field(default_factory=dict)
     phases: list[Phase] = field(default_factory=list)
     objects: list[dict[str, Any]] = field(default_factory=list)
@@ -58,85 +64,107 @@ class RunRecord:
     failures: list[dict[str, str]] = field(default_factory=list)
     previous: dict[str, float] = field(default_factory=dict)
     began: str = field(default_factory=state.now)
-    _phase_started: float = 0.0
 
     def begin(self, pid: int) -> None:
         """Write the first line of the journal, and read how long the phases took last time."""
         if self.folder is not None:
             self.previous = last_phases(self.folder.parent, self.playbook, self.run)
         about = {"run": self.run, "region": self.region, "playbook": self.playbook, "pid": pid}
-        self._journal("run", at=self.began, **about)
+        more = {**self.about, "target": self.target, "deviations": self.deviations}
+        self._journal("run", at=self.began, **about, **more)
+
+    def reach(self, cluster: dict[str, Any]) -> None:
+        """Take over which cluster was proven to be the region's."""
+        self.target |= cluster
+        self._journal("cluster", at=state.now(), **cluster)
 
     def enter(self, name: str) -> str:
         """Journal a phase before it starts, and return the line that announces it; "" when it is going on already."""
         if self.phases and self.phases[-1].name == name:
             return ""
         self._close_phase()
-        self._phase_started = self.clock()
-        self.phases.append(Phase(name, state.now()))
+        self.phases.append(Phase(name, state.now(), round(self.clock() - self.started, 1)))
         self._journal("phase", phase=name, at=self.phases[-1].at)
         return self._announcement(name)
 
-    def add(self, result: dict[str, Any]) -> None:
-        """Take over what a task's result tells of objects and checks."""
-        objects, checks = result.get("kontrol_objects") or [], result.get("kontrol_checks") or []
+    def add(self, result: dict[str, Any], component: str = "") -> None:
+        """Take over what a task's result tells of objects and checks of a component."""
+        objects = [run_report.tagged(one, component) for one in result.get("kontrol_objects") or []]
+        checks = [run_report.tagged(one, component) for one in result.get("kontrol_checks") or []]
         self.objects += objects
         self.checks += checks
         changed = [f"{one['verb']} {one['object']}" for one in objects if one["verb"] != "none"]
         if changed:
-            self._journal("objects", at=state.now(), changed=changed)
+            self._journal("objects", at=state.now(), component=component, changed=changed)
+        if checks:
+            self._journal("checks", at=state.now(), checks=checks)
 
-    def fail(self, task: str, message: str) -> None:
+    def fail(self, task: str, message: str, component: str = "") -> None:
         """Journal that a task failed."""
-        self.failures.append({"task": task, "message": message[:LONGEST_MESSAGE]})
+        self.failures.append({"component": component, "task": task, "message": message[:LONGEST_MESSAGE]})
         self._journal("failed", at=state.now(), **self.failures[-1])
 
     def interrupted(self) -> None:
-        """Journal that the person ended the run."""
+        """Journal that the person ended the run, and report what it had done."""
+        self._close_phase()
         self._journal("interrupted", at=state.now())
+        if self.folder is not None:
+            run_report.write(self.folder, self.report("interrupted"))
 
     def end(self, *, ok: bool) -> dict[str, Any]:
-        """Close the run: record, report, last line of the journal; return the record."""
+        """Close the run: record, last line of the journal, report; return the record."""
         self._close_phase()
-        record = {**self._about(ok=ok), **self._content()}
+        about = self._about("ok" if ok else "failed")
+        memory_of = {"peak_memory_mib": self.peak.mib, "peak_memory_definition": memory.DEFINITION}
+        record = {**about, "seconds_definition": DURATION, **memory_of, **self._content()}
         if self.folder is not None:
             state.write_json(self.folder / RECORD, record)
-            state.write_json(self.folder / REPORT, {**self._about(ok=ok), **self._proof()})
         self._journal("end", at=record["ended"], status=record["status"], seconds=record["seconds"])
+        if self.folder is not None:  # last: one that fails must not make the run look killed
+            run_report.write(self.folder, self.report(about["status"], about))
         return record
 
-    def _about(self, *, ok: bool) -> dict[str, Any]:
+    def report(self, status: str, about: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Return the report of the run as it is now; its form is schemas/report.schema.json."""
+        deviations = [{"artifact": name, "deviation": text} for name, text in sorted(self.deviations.items())]
+        kept = {**(about or self._about(status)), **self.about, "target": self.target, "checks": self.checks}
+        return run_report.complete({**kept, **self._content(), "deviations": deviations}, self.peak)
+
+    def place(self) -> str:
+        """Return how far the run is, such as "3 of 14"; without the whole when no run before tells it."""
+        name = self.phases[-1].name if self.phases else ""
+        if name in self.previous:
+            return f"{list(self.previous).index(name) + 1} of {len(self.previous)}"
+        return str(len(self.phases)) if name else ""
+
+    def _about(self, status: str) -> dict[str, Any]:
         return {
             "run": self.run,
             "region": self.region,
             "playbook": self.playbook,
-            "status": "ok" if ok else "failed",
+            "status": status,
             "started": self.began,
             "ended": state.now(),
             "seconds": round(self.clock() - self.started, 1),
-            "seconds_definition": DURATION,
         }
 
     def _content(self) -> dict[str, Any]:
-        phases = [{"phase": one.name, "at": one.at, "seconds": one.seconds} for one in self.phases]
+        phases = [
+            {"phase": one.name, "at": one.at, "offset": one.offset, "seconds": one.seconds} for one in self.phases
+        ]
         return {"phases": phases, "phase_definition": PHASE, "objects": self.objects, "failures": self.failures}
-
-    def _proof(self) -> dict[str, Any]:
-        deviations = [{"artifact": name, "deviation": text} for name, text in sorted(self.deviations.items())]
-        return {"checks": self.checks, "deviations": deviations, "failures": self.failures}
 
     def _close_phase(self) -> None:
         if self.phases:
-            self.phases[-1].seconds = round(self.clock() - self._phase_started, 1)
+            last = self.phases[-1]
+            last.seconds = round(self.clock() - self.started - last.offset, 1)
 
     def _announcement(self, name: str) -> str:
         """Return what starts, how far the run is, and how long it took last time."""
         if name not in self.previous:
-            return f"Phase {len(self.phases)}: {name}"
-        order = list(self.previous)
-        left = sum(list(self.previous.values())[order.index(name) :])
-        place = f"Phase {order.index(name) + 1} of {len(order)}: {name}"
-        return f"{place}, {self.previous[name]:.0f} s last time, about {left:.0f} s to the end"
+            return f"Phase {self.place()}: {name}"
+        left = sum(list(self.previous.values())[list(self.previous).index(name) :])
+        return f"Phase {self.place()}: {name}, {self.previous[name]:.0f} s last time, about {left:.0f} s to the end"
 
     def _journal(self, event: str, **data: Any) -> None:
         if self.folder is not None:

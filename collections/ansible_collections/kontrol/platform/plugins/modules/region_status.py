@@ -10,7 +10,8 @@ version_added: 0.1.0
 author: KONTROL (@kontrol)
 description:
   - What exists, who writes, and what the last run left. Works when the cluster is gone or does not answer.
-  - Reads only, takes neither lock nor Lease.
+  - Reads only, takes neither lock nor Lease. The report of a last run that was killed is made now from its journal, but
+    not in check mode.
 options:
   region:
     description: Name of the region.

@@ -13,14 +13,20 @@ import pytest
 
 from ansible_collections.kontrol.platform.plugins.callback import run as plugin
 from ansible_collections.kontrol.platform.plugins.module_utils import process, region_run
+from ansible_collections.kontrol.platform.tests.unit.plugins.module_utils import reports
+
+TARGET = {"driver": "kind", "components": ["mesh"]}
+ROLE_TASK = "/p/roles/region/tasks/verify_all.yml:7"
 
 
 class Screen:
     def __init__(self) -> None:
         self.lines: list[str] = []
 
-    def display(self, line: str, color: str | None = None, **_: Any) -> None:
-        self.lines.append(line)
+        self.errors: list[str] = []
+
+    def display(self, line: str, color: str | None = None, stderr: bool = False, **_: Any) -> None:
+        (self.errors if stderr else self.lines).append(line)
 
 
 @pytest.fixture
@@ -32,6 +38,7 @@ def callback(monkeypatch: pytest.MonkeyPatch) -> Iterator[plugin.CallbackModule]
     made._display = Screen()
     made.v2_playbook_on_start(SimpleNamespace(_file_name="/x/playbooks/bootstrap.yml"))
     yield made
+    made._stop_progress()
     for name in (region_run.RUN, region_run.MAIN_PID, region_run.PLAYBOOK, region_run.STARTED):
         os.environ.pop(name, None)
 
@@ -42,16 +49,18 @@ def screen(callback: plugin.CallbackModule) -> list[str]:
 
 
 def result(host: str = "r", **content: Any) -> Any:
-    return SimpleNamespace(result=content, host=SimpleNamespace(get_name=lambda: host), task_name="a task")
+    return SimpleNamespace(
+        result=content, host=SimpleNamespace(get_name=lambda: host), task_name="a task", task=task(ROLE_TASK)
+    )
 
 
 def begin(callback: plugin.CallbackModule, folder: Path | None, region: str = "r") -> None:
-    session = {"region": region, "folder": str(folder or ""), "deviations": {"istio": "built here"}}
+    session = {"region": region, "folder": str(folder or ""), "deviations": {"istio": "built here"}, "target": TARGET}
     callback.v2_runner_on_ok(result(region, kontrol_session=session))
 
 
-def task(path: str) -> Any:
-    return SimpleNamespace(get_path=lambda: path)
+def task(path: str, name: str = "a task") -> Any:
+    return SimpleNamespace(get_path=lambda: path, name=name, action="an.action")
 
 
 def stats(failures: int = 0) -> Any:
@@ -94,14 +103,21 @@ def test_what_the_tasks_tell_is_printed_and_kept(callback: plugin.CallbackModule
     lines = screen(callback)
     assert lines[:3] == ["Phase 1: mesh deploy", "create Namespace a (server)", "a line"]
     assert any(line.startswith("FAIL  c") for line in lines)
-    assert lines[-5].endswith(" of bootstrap in region r: failed")
-    assert lines[-4] == "  objects: 1 changed, 1 as declared; checks: 0 ok, 1 failed"
-    assert "from when the playbook was read" in lines[-3]
+    told = lines[lines.index("") :]
+    assert any(line.endswith(" of bootstrap in region r: failed") for line in told)
+    assert "  objects: 1 changed, 1 as declared; checks: 0 ok, 1 failed" in told
+    assert any("from when the playbook was read" in line for line in told)
     assert lines[-2] == "  lab: 1 artifacts deviate from their pins, listed in the report"
-    assert lines[-1] == f"  report: {tmp_path}/report.json"
+    assert lines[-1] == f"  report: {tmp_path}/report.html"
     record = json.loads((tmp_path / "record.json").read_text())
-    assert record["failures"] == [{"task": "a task", "message": "It is red"}]
-    assert json.loads((tmp_path / "report.json").read_text())["checks"] == [check]
+    assert record["failures"] == [{"component": "region", "task": "a task", "message": "It is red"}]
+    report = reports.valid(json.loads((tmp_path / "report.json").read_text()))
+    assert report["checks"] == [{"component": "mesh", **check}]
+    assert {one["component"] for one in report["objects"]} == {"mesh"}
+    assert report["target"] == TARGET
+    assert report["by"]["pid"] == os.getpid()
+    assert report["mode"] == {"check": False, "diff": False}
+    assert "mesh deploy" in (tmp_path / "report.html").read_text()
 
 
 def test_an_ignored_failure_is_none(callback: plugin.CallbackModule, tmp_path: Path) -> None:
@@ -141,6 +157,7 @@ def test_a_run_that_ends_without_stats_was_interrupted(callback: plugin.Callback
     callback._pid -= 1
     callback._at_exit()
     assert "interrupted" in (tmp_path / "journal.jsonl").read_text()
+    assert "was interrupted" in (tmp_path / "report.html").read_text()
 
 
 def test_without_a_session_nothing_is_kept(callback: plugin.CallbackModule) -> None:
@@ -156,3 +173,68 @@ def test_the_duration_starts_with_the_playbook_and_not_with_the_shell_before_it(
     monkeypatch.setattr("time.monotonic", lambda: 1000.0)
     callback.v2_playbook_on_start(SimpleNamespace(_file_name="playbooks/bootstrap.yml"))
     assert callback._started == 1000.0
+
+
+@pytest.mark.parametrize(
+    ("whole", "message"),
+    [
+        ({"msg": "It broke"}, "It broke"),
+        ({}, "no message"),
+        ({"censored": "the output has been hidden", "msg": "CANARY"}, plugin.NO_LOG),
+        (
+            {"msg": "One or more items failed", "results": [{"failed": True, "msg": "A"}, {"msg": "fine"}, "text"]},
+            "A",
+        ),
+        (
+            {"results": [{"failed": True, "censored": "x", "msg": "CANARY"}, {"failed": True, "msg": "A"}]},
+            f"{plugin.NO_LOG}; A",
+        ),
+    ],
+)
+def test_why_a_task_failed(whole: dict[str, Any], message: str) -> None:
+    assert plugin.failure_message(whole) == message
+
+
+def test_what_the_cluster_is_gets_into_the_report(callback: plugin.CallbackModule, tmp_path: Path) -> None:
+    begin(callback, tmp_path)
+    callback.v2_runner_on_ok(result(kontrol_cluster={"api_server": "https://x", "ca_sha256": "ab"}))
+    callback.v2_runner_on_unreachable(result(msg="No route"))
+    callback.v2_playbook_on_stats(stats(failures=1))
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["target"]["api_server"] == "https://x"
+    assert report["failures"][0]["message"] == "No route"
+
+
+def test_beside_output_for_programs_it_speaks_on_standard_error(
+    callback: plugin.CallbackModule, tmp_path: Path
+) -> None:
+    callback._to_stderr = True
+    begin(callback, tmp_path)
+    callback.v2_playbook_on_stats(stats())
+    assert screen(callback) == []
+    assert any("report.html" in line for line in callback._display.errors)
+
+
+def test_the_task_at_work_is_shown(callback: plugin.CallbackModule, tmp_path: Path) -> None:
+    begin(callback, tmp_path)
+    progress = callback._progress
+    assert progress is not None
+    callback.v2_playbook_on_task_start(task("/p/roles/mesh/tasks/deploy.yml:3", "Apply"), False)
+    assert progress._doing.text() == "mesh deploy: Apply"
+    assert progress._doing.place == "1"
+    callback.v2_playbook_on_handler_task_start(task("", ""))
+    assert progress._doing.text() == "mesh deploy: an.action"
+
+
+def test_the_memory_of_this_process_is_sampled(callback: plugin.CallbackModule, tmp_path: Path) -> None:
+    begin(callback, tmp_path)
+    assert callback._progress is not None
+    callback._progress.beat()
+    callback.v2_playbook_on_stats(stats())
+    [peak] = [
+        one for one in json.loads((tmp_path / "report.json").read_text())["figures"] if one["name"] == "peak memory"
+    ]
+    assert peak["value"] > 10
+    assert "PSS" in peak["definition"]
+    assert json.loads((tmp_path / "record.json").read_text())["peak_memory_mib"] == peak["value"]
+    assert any(line.startswith(f"  memory: {peak['value']} MiB at its peak (") for line in screen(callback))

@@ -119,3 +119,19 @@ def test_the_story_of_the_last_run(region: RegionRun) -> None:
     assert file is not None
     with file:
         assert "is going on" in region_status.read(region, "", [])["last run"]
+
+
+def test_a_run_that_was_killed_gets_its_report_by_status(region: RegionRun) -> None:
+    assert region_status.read(region, "", [], write=True)["its report"] == "none"
+    folder = state.make_private_dir(region.folder / "runs" / "20261125T030000Z-0001")
+    state.append_line(folder / "journal.jsonl", {"event": "run", "playbook": "bootstrap", "at": "2026-11-25T03:00:00Z"})
+    holder = lease.Holder(folder.name, "r", "bootstrap", os.getpid(), "host", "2026-01-01T00:00:00Z")
+    file, _ = warden.take_lock(region.lock_file, json.dumps(holder.__dict__))
+    assert file is not None
+    with file:
+        assert region_status.read(region, "", [], write=True)["its report"] == "written when it ends"
+    assert "without --check" in region_status.read(region, "", [])["its report"]
+    assert [one.name for one in folder.iterdir()] == ["journal.jsonl"]
+    assert region_status.read(region, "", [], write=True)["its report"] == str(folder / "report.html")
+    assert "was killed" in (folder / "report.html").read_text()
+    assert region_status.read(region, "", [])["its report"] == str(folder / "report.html")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.kontrol.platform.plugins.module_utils import state
+from ansible_collections.kontrol.platform.plugins.module_utils import run_report, state
 from ansible_collections.kontrol.platform.plugins.module_utils.run_record import (
     DURATION,
     RunRecord,
@@ -14,6 +14,7 @@ from ansible_collections.kontrol.platform.plugins.module_utils.run_record import
     latest,
     story,
 )
+from ansible_collections.kontrol.platform.tests.unit.plugins.module_utils import reports
 
 RUN = "20261125T030000Z-0001"
 
@@ -45,8 +46,8 @@ def test_record_and_report_tell_all_with_definitions(tmp_path: Path) -> None:
     run.begin(1)
     run.enter("a deploy")
     run.enter("b deploy")
-    run.add({"kontrol_objects": [{"object": "A", "verb": "create"}, {"object": "B", "verb": "none"}]})
-    run.add({"kontrol_objects": [{"object": "C", "verb": "none"}], "kontrol_checks": [{"check": "x", "ok": True}]})
+    run.add({"kontrol_objects": [{"object": "A", "verb": "create"}, {"object": "B", "verb": "none"}]}, "b")
+    run.add({"kontrol_objects": [{"object": "C", "verb": "none"}], "kontrol_checks": [{"check": "x", "ok": True}]}, "b")
     run.add({})
     run.end(ok=True)
     kept = json.loads((tmp_path / RUN / "record.json").read_text())
@@ -57,9 +58,16 @@ def test_record_and_report_tell_all_with_definitions(tmp_path: Path) -> None:
     assert all(one["seconds"] > 0 for one in kept["phases"])
     assert [one["object"] for one in kept["objects"]] == ["A", "B", "C"]
     report = json.loads((tmp_path / RUN / "report.json").read_text())
-    assert report["checks"] == [{"check": "x", "ok": True}]
+    reports.valid(report)
+    assert [(one["check"], one["component"]) for one in report["checks"]] == [("x", "b")]
+    assert [(one["object"], one["component"]) for one in report["objects"]] == [("A", "b"), ("B", "b"), ("C", "b")]
+    first, second = report["phases"]
+    assert first["offset"] + first["seconds"] <= second["offset"], "the next phase starts where this one ends"
     assert report["deviations"] == [{"artifact": "istio", "deviation": "another build"}]
-    assert journal(tmp_path) == ["run", "phase", "phase", "objects", "end"]
+    assert journal(tmp_path) == ["run", "phase", "phase", "objects", "checks", "end"]
+    assert {one.name for one in (tmp_path / RUN).iterdir()} == {
+        "journal.jsonl", "record.json", "report.json", "report.html", "junit.xml",
+    }  # fmt: skip
 
 
 def test_check_mode_keeps_nothing_on_disk(tmp_path: Path) -> None:
@@ -135,8 +143,49 @@ def test_the_newest_run_with_a_journal_is_the_last_one(tmp_path: Path) -> None:
     assert found.name == "20261125T030000Z-0001"
 
 
-def test_an_interruption_is_journalled(tmp_path: Path) -> None:
+def test_an_interruption_is_journalled_and_reported(tmp_path: Path) -> None:
     run = record(tmp_path)
     run.begin(1)
+    run.enter("a deploy")
     run.interrupted()
-    assert journal(tmp_path) == ["run", "interrupted"]
+    assert journal(tmp_path) == ["run", "phase", "interrupted"]
+    report = reports.valid(json.loads((tmp_path / RUN / "report.json").read_text()))
+    assert report["status"] == "interrupted"
+    assert report["phases"][0]["seconds"] > 0
+
+
+def test_the_cluster_that_was_proven_is_in_journal_and_report(tmp_path: Path) -> None:
+    run = record(tmp_path)
+    run.target = {"driver": "kind"}
+    run.begin(1)
+    run.reach({"api_server": "https://x", "ca_sha256": "ab"})
+    assert state.read_lines(tmp_path / RUN / "journal.jsonl")[-1]["api_server"] == "https://x"
+    assert reports.valid(run.report("ok"))["target"] == {"driver": "kind", "api_server": "https://x", "ca_sha256": "ab"}
+
+
+def test_how_far_a_run_is(tmp_path: Path) -> None:
+    run = record(tmp_path)
+    assert run.place() == ""
+    run.enter("a deploy")
+    assert run.place() == "1"
+    run.previous = {"x deploy": 1.0, "a deploy": 2.0}
+    assert run.place() == "2 of 2"
+
+
+def test_in_check_mode_an_interruption_leaves_nothing(tmp_path: Path) -> None:
+    record(tmp_path, kept=False).interrupted()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_report_that_cannot_be_written_does_not_make_the_run_look_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(folder: Path, report: dict[str, Any]) -> Path:
+        raise OSError("No space left on device")
+
+    run = record(tmp_path)
+    run.begin(1)
+    monkeypatch.setattr(run_report, "write", full)
+    with pytest.raises(OSError, match="No space"):
+        run.end(ok=True)
+    assert "ended ok" in story(tmp_path / RUN, writing=False)
