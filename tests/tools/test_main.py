@@ -65,7 +65,7 @@ def test_wrong_arguments_are_exit_code_2(tmp_path: Path, capsys: pytest.CaptureF
 
 def test_the_target_answers_until_it_is_told_to_end(unused_port: int) -> None:
     stop = threading.Event()
-    thread = threading.Thread(target=serve.serve, args=(unused_port, stop))
+    thread = threading.Thread(target=serve.serve, args=(serve.target(unused_port), stop))
     thread.start()
     try:
         for _ in range(100):

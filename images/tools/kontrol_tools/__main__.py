@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import arguments, backup, probe, roundtrip, schema, serve
+from . import alerts, arguments, backup, neo4j_roundtrip, neo4j_schema, probe, prometheus, roundtrip, schema, serve
 from .errors import ArgumentError, ToolError
 
 if TYPE_CHECKING:
@@ -20,11 +20,15 @@ if TYPE_CHECKING:
 
 COMMANDS: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
     "probe": probe.run,
+    "prometheus-state": prometheus.state,
     "clickhouse-roundtrip": roundtrip.run,
     "clickhouse-logins": roundtrip.logins,
     "clickhouse-schema": schema.run,
     "clickhouse-backup": backup.backup,
     "clickhouse-restore": backup.restore,
+    "neo4j-schema": neo4j_schema.run,
+    "neo4j-roundtrip": neo4j_roundtrip.run,
+    "neo4j-logins": neo4j_roundtrip.logins,
 }
 
 
@@ -42,9 +46,12 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="kontrol_tools")
     parser.add_argument("--args", type=Path, default=Path("/etc/kontrol/args.json"))
     parser.add_argument("--serve", type=int, metavar="PORT", help="answer probes on this port until SIGTERM")
+    parser.add_argument("--serve-alerts", type=int, metavar="PORT", help="take alerts and tell them until SIGTERM")
     options = parser.parse_args(argv)
     if options.serve is not None:
-        return serve.until_signal(options.serve)
+        return serve.until_signal(serve.target(options.serve))
+    if options.serve_alerts is not None:
+        return serve.until_signal(alerts.server(options.serve_alerts))
     document: dict[str, Any]
     try:
         document, code = {"results": run(arguments.load(options.args))}, 0

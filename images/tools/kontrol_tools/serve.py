@@ -25,19 +25,24 @@ class _Page(BaseHTTPRequestHandler):
         """Log nothing: the kubelet asks every few seconds."""
 
 
-def serve(port: int, stop: threading.Event) -> None:
-    """Serve on all addresses until `stop` is set; raises OSError when the port is taken."""
-    with ThreadingHTTPServer(("", port), _Page) as server:
+def target(port: int) -> ThreadingHTTPServer:
+    """Return a server that answers ok; raises OSError when the port is taken."""
+    return ThreadingHTTPServer(("", port), _Page)
+
+
+def serve(served: ThreadingHTTPServer, stop: threading.Event) -> None:
+    """Serve until `stop` is set."""
+    with served as server:
         server.daemon_threads = True
         threading.Thread(target=server.serve_forever, daemon=True).start()
         stop.wait()
         server.shutdown()
 
 
-def until_signal(port: int) -> int:
+def until_signal(served: ThreadingHTTPServer) -> int:
     """Serve until SIGTERM or SIGINT; return the exit code."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    serve(port, stop)
+    serve(served, stop)
     return 0

@@ -37,7 +37,7 @@ def sha256_of(text: str) -> str:
     return SENTINEL if SENTINEL in text else hashlib.sha256(text.encode()).hexdigest()
 
 
-def _guarded(work: Callable[..., Any]) -> Callable[..., Any]:
+def guarded(work: Callable[..., Any]) -> Callable[..., Any]:
     """Give a filter plain values, and turn its errors into Ansible's."""
 
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -71,4 +71,4 @@ class FilterModule:
             "to_bytes": quantities.to_bytes,
             "upgrade_refusal": upgrades.refusal,
         }
-        return {name: _guarded(work) for name, work in found.items()}
+        return {name: guarded(work) for name, work in found.items()}

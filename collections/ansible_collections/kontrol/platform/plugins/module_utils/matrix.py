@@ -104,18 +104,18 @@ def judge_allowed(pods: list[Object], opened: list[Object], answers: Iterable[Ob
     """Return the checks of who is allowed: what is open answers, everything else refuses; no pod at all is red."""
     if not pods:
         return [_check("pods of the component", "all", "at least one", "none", ok=False)]
-    listen = [
-        _check(
-            "open ports listen",
-            pod["name"],
-            _listed(wanted),
-            _listed(pod["ports"]),
-            ok=bool(wanted) and set(wanted) <= set(pod["ports"]),
-        )
-        for pod in pods
-        for wanted in [[item["port"] for item in opened if item["port"] in pod["declared"]]]
-    ]
+    listen = [_listens(pods, item["port"]) for item in opened]
     return [*listen, *_compared(ALLOWED, allowed(pods, opened), answers or [])]
+
+
+def _listens(pods: list[Object], port: int) -> Object:
+    """Check that every pod that declares an open port listens on it, and that there is one."""
+    owners = [pod for pod in pods if port in pod["declared"]]
+    silent = [pod["name"] for pod in owners if port not in pod["ports"]]
+    seen = f"not in {', '.join(silent)}" if silent else f"in {len(owners)} pods"
+    return _check(
+        "open port listens", f"port {port}", "in each pod that declares it", seen, ok=bool(owners) and not silent
+    )
 
 
 def _ports_checks(pod: Object) -> list[Object]:

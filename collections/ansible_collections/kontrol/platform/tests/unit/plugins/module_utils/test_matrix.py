@@ -146,7 +146,14 @@ def test_an_exception_carries_owner_and_reason() -> None:
 
 def test_an_open_port_that_does_not_listen_is_red() -> None:
     pod = {**POD, "ports": [15006]}
-    assert ("open ports listen", "shop/db-0") in red(matrix.judge_allowed([pod], OPENED, SERVED))
+    assert ("open port listens", "port 8123") in red(matrix.judge_allowed([pod], OPENED, SERVED))
+
+
+def test_an_open_port_that_no_pod_declares_is_red_and_a_pod_without_one_is_not() -> None:
+    other = {**POD, "name": "shop/web", "ports": [], "declared": [], "names": {}}
+    assert red(matrix.judge_allowed([POD, other], OPENED, SERVED)) == []
+    opened = [*OPENED, {"port": 9999, "path": "/"}]
+    assert red(matrix.judge_allowed([POD], opened, SERVED)) == [("open port listens", "port 9999")]
 
 
 def test_no_pod_is_red() -> None:
