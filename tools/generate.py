@@ -1,4 +1,4 @@
-"""Write what is made from the roles' argument specs: the schemas for editors and the option tables of the READMEs.
+"""Write what is made from what the roles declare: schemas for editors, option tables of READMEs, rules of objectives.
 
 `python -m tools.generate` writes; with `--check` nothing is written and a stale file makes the exit code 1.
 """
@@ -20,6 +20,7 @@ if AnsibleCollectionConfig.collection_finder is None:
     init_plugin_loader([str(ROOT / "collections")])
 
 from ansible_collections.kontrol.platform.plugins.module_utils import artifacts, spec  # noqa: E402 - found by the loader
+from tools import slos  # noqa: E402 - after the loader, as above
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -65,7 +66,7 @@ def made(root: Path) -> dict[Path, str]:
     for role in roles.values():
         readme = root / "roles" / role.name / "README.md"
         files[readme] = _readme_text(readme, role)
-    return files
+    return files | slos.made(root)
 
 
 def option_rows(options: Mapping[str, Mapping[str, Any]], prefix: str = "") -> Iterator[str]:
