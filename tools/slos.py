@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 SPECS: Final = ("roles/*/files/monitoring/slos/*.yml", "roles/*/files/monitoring/slos/off/*.yml")
-HEAD: Final = "# Made from ../slos/{spec} by `python -m tools.generate`; do not edit.\n"
+HEAD: Final = "# Made from ../slos/{spec} by `python -m tools.generate`; do not edit.\n# yamllint disable\n"
 
 
 def facts() -> Path:

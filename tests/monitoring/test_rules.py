@@ -63,7 +63,8 @@ def test_alerts_fire_on_injected_series_and_clear(file: Path, promtool: str) -> 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.parts[-3])
 def test_every_alert_is_seen_firing_and_seen_quiet(folder: Path) -> None:
-    fired, quiet = set(), set()
+    fired: set[str] = set()
+    quiet: set[str] = set()
     for file in folder.glob("tests/*.yml"):
         for test in yaml.safe_load(file.read_text(encoding="utf-8"))["tests"]:
             for one in test.get("alert_rule_test") or []:
