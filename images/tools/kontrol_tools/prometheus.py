@@ -51,7 +51,7 @@ class Prometheus:
 
 def _json(url: str) -> Any:
     try:
-        with urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS) as answer:
+        with urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS) as answer:  # noqa: S310 - an http address by the arguments
             return json.load(answer)
     except urllib.error.HTTPError as error:
         raise ToolError(f"'{url}' answers {error.code}: {error.read(200).decode('utf-8', 'replace')}") from error

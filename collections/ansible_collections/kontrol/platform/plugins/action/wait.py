@@ -12,7 +12,11 @@ from ansible_collections.kontrol.platform.plugins.module_utils.kube.client impor
 from ansible_collections.kontrol.platform.plugins.module_utils.kube.discovery import Discovery
 from ansible_collections.kontrol.platform.plugins.module_utils.kube.inventory import Inventory, inventories
 from ansible_collections.kontrol.platform.plugins.module_utils.kube.objects import ObjectId
+from ansible_collections.kontrol.platform.plugins.module_utils.kube.ready import DONE, FAILED, MISSING, Verdict
 from ansible_collections.kontrol.platform.plugins.module_utils.kube.wait import Target, Waiter
+
+GONE = Verdict(FAILED, "it is not there; run bootstrap")
+"""What was applied once does not come by itself, so nobody waits for it."""
 
 
 class ActionModule(KontrolAction):
@@ -21,7 +25,7 @@ class ActionModule(KontrolAction):
     ARGUMENTS: ClassVar[dict[str, dict[str, Any]]] = {
         "kubeconfig": session.KUBECONFIG,
         "component": {"type": "str"},
-        "everything": {"type": "bool", "default": False},
+        "everything": {"type": "bool"},
         "objects": {
             "type": "list",
             "elements": "dict",
@@ -42,9 +46,15 @@ class ActionModule(KontrolAction):
                 fields.parse(one["field"])
         if self.check_mode:
             return {"changed": False, "skipped": True, "msg": "Nothing is waited for in check mode", "waited": []}
+        absent = GONE if args["everything"] else MISSING
         with session.connected(args["kubeconfig"]) as client:
-            waiter = Waiter(client, self._targets(client, args), args["timeout"], self._display.display)
-            waiter.run()
+            say = self._display.display
+            waiter = Waiter(client, self._targets(client, args), args["timeout"], say, absent=absent)
+            try:
+                waiter.run()
+            except KontrolError as error:
+                error.result |= {"kontrol_checks": _red(waiter.summary())} if args["everything"] else {}
+                raise
             for target, outcome in waiter.outcomes.items():
                 if outcome.verdict.text:
                     self._display.display(f"{target.id}: {outcome.verdict.text}")
@@ -71,3 +81,12 @@ def _applied(client: Client, component: str | None) -> set[ObjectId]:
         whose = f"Component '{component}'" if component else "The cluster"
         raise KontrolError(f"{whose} has no inventory, so nothing is known to wait for")
     return ids
+
+
+def _red(waited: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return a failed check for each object that is not as it was applied."""
+    return [
+        {"check": "applied and ready", "target": one["object"], "expected": DONE, "seen": one["note"], "ok": False}
+        for one in waited
+        if one["state"] != DONE
+    ]

@@ -22,9 +22,11 @@ options:
     description: Wait for all objects in the inventory of this component.
     type: str
   everything:
-    description: Wait for all objects in the inventories of all components.
+    description:
+      - Wait for all objects in the inventories of all components.
+      - One that is not there fails the task at once, since nothing but an apply brings it; each object that is not
+        ready is a failed check.
     type: bool
-    default: false
   objects:
     description: Wait for these objects.
     type: list

@@ -63,6 +63,7 @@ class Waiter:
         timeout: Seconds, shared by all targets.
         progress: Gets one line of text now and then.
         interval: Seconds between two such lines.
+        absent: What an object that is not there means; by default that it is waited for.
         clock: Replaced in tests.
     """
 
@@ -73,9 +74,11 @@ class Waiter:
         timeout: float,
         progress: Callable[[str], None] = lambda _line: None,
         interval: float = INTERVAL,
+        absent: Verdict = MISSING,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client, self._progress, self._interval, self._clock = client, progress, interval, clock
+        self._absent = absent
         self._began = clock()
         self._deadline = self._began + timeout
         self._timeout = timeout
@@ -216,7 +219,7 @@ class Waiter:
         with self._moved:
             for target in targets:
                 outcome = self.outcomes[target]
-                outcome.obj, outcome.verdict = obj, target.judge(obj) if obj else MISSING
+                outcome.obj, outcome.verdict = obj, target.judge(obj) if obj else self._absent
                 outcome.seconds = round(self._clock() - self._began, 3)
             self._moved.notify_all()
 

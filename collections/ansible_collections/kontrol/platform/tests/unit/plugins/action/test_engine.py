@@ -203,6 +203,27 @@ class TestWait:
     def test_a_component_that_was_never_applied(self, run: Run) -> None:
         assert "Component 'shp' has no inventory" in run(wait, component="shp")["msg"]
 
+    def test_everything_is_what_all_components_have_applied(self, run: Run) -> None:
+        other = {**CONFIG_MAP, "metadata": {**CONFIG_MAP["metadata"], "name": "b"}}
+        run(apply, definitions=[CONFIG_MAP], component="shop")
+        run(apply, definitions=[other], component="bank")
+        assert {one["object"] for one in run(wait, everything=True)["waited"]} == {
+            "ConfigMap kontrol-system/a",
+            "ConfigMap kontrol-system/b",
+        }
+
+    def test_what_was_applied_and_is_gone_is_red_at_once(self, run: Run) -> None:
+        run(apply, definitions=[CONFIG_MAP], component="shop")
+        run(delete, objects=[REFERENCE])
+        result = run(wait, everything=True, timeout=60)
+        assert "it is not there; run bootstrap" in result["msg"]
+        assert [(check["target"], check["ok"]) for check in result["kontrol_checks"]] == [
+            ("ConfigMap kontrol-system/a", False)
+        ]
+
+    def test_nothing_applied_is_no_pass(self, run: Run) -> None:
+        assert "The cluster has no inventory" in run(wait, everything=True)["msg"]
+
     def test_a_bad_field_is_refused_before_the_start(self, run: Run, api: StubApi) -> None:
         assert "Field path" in run(wait, objects=[{**REFERENCE, "field": "a..b"}])["msg"]
         assert api.requests == []
