@@ -94,7 +94,7 @@ def _names(pod: Object, services: Iterable[Object]) -> dict[int, Object]:
 
 
 def _is_headless(service: Object) -> bool:
-    return service["spec"].get("clusterIP") == "None"
+    return bool(service["spec"].get("clusterIP") == "None")
 
 
 def _selects(service: Object, pod: Object) -> bool:

@@ -1,4 +1,4 @@
-"""Judge what Prometheus and the test receiver told: targets, their series, rules and their inputs, alerts that arrive."""
+"""Judge what Prometheus and the test receiver told: targets and series, rules and inputs, alerts that arrive."""
 
 from __future__ import annotations
 

@@ -204,7 +204,7 @@ class TestWait:
         assert "Component 'shp' has no inventory" in run(wait, component="shp")["msg"]
 
     def test_everything_is_what_all_components_have_applied(self, run: Run) -> None:
-        other = {**CONFIG_MAP, "metadata": {**CONFIG_MAP["metadata"], "name": "b"}}
+        other = {**CONFIG_MAP, "metadata": {"name": "b", "namespace": "kontrol-system"}}
         run(apply, definitions=[CONFIG_MAP], component="shop")
         run(apply, definitions=[other], component="bank")
         assert {one["object"] for one in run(wait, everything=True)["waited"]} == {
