@@ -20,8 +20,8 @@ from typing import Any
 import ansible_runner
 
 ROOT = Path(__file__).resolve().parents[2]
-INVENTORY = ROOT / "tests" / "inventories" / "e2e"
-NAME = "e2e"
+NAME = os.environ.get("E2E_REGION", "e2e")
+INVENTORY = ROOT / "tests" / "inventories" / NAME
 CLUSTER = f"kontrol-{NAME}"
 MARK = "KONTROL_TEST_MARK"
 VERBS = ("create", "update", "prune", "delete", "take_over")
@@ -84,16 +84,26 @@ class Region:
         facts: dict[str, Any] = json.loads((self.state_root / "lab.json").read_text(encoding="utf-8"))
         return facts
 
-    def run(self, playbook: str, *arguments: str, env: Mapping[str, str] | None = None) -> Run:
-        """Run a playbook to its end by ansible-runner, in a folder that is not the project's."""
+    def run(
+        self,
+        playbook: str,
+        *arguments: str,
+        env: Mapping[str, str] | None = None,
+        root: Path = ROOT,
+        inventory: Path | None = None,
+    ) -> Run:
+        """Run a playbook to its end by ansible-runner, in a folder that is not the project's.
+
+        `root` is the project, or a copy of it; `inventory` another spec of the same region.
+        """
         start = time.monotonic()
         with tempfile.TemporaryDirectory() as private:
             done = ansible_runner.run(
                 private_data_dir=private,
-                playbook=str(ROOT / "playbooks" / f"{playbook}.yml"),
-                inventory=str(INVENTORY),
+                playbook=str(root / "playbooks" / f"{playbook}.yml"),
+                inventory=str(inventory or INVENTORY),
                 cmdline=" ".join(arguments),
-                envvars={**self.env, **(env or {})},
+                envvars={**self.env, "ANSIBLE_CONFIG": str(root / "ansible.cfg"), **(env or {})},
                 settings={"job_timeout": SLOWEST_SECONDS, "suppress_env_files": True},
                 quiet=True,
             )

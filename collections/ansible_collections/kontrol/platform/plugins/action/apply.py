@@ -23,6 +23,7 @@ class ActionModule(KontrolAction):
         "max_prune": {"type": "int", "default": 5},
         "take_over": {"type": "list", "elements": "str", "default": []},
         "server_fields": {"type": "list", "elements": "str", "default": []},
+        "recreated": {"type": "list", "elements": "str", "default": []},
     }
     BULK = frozenset({"definitions"})
 
@@ -36,6 +37,7 @@ class ActionModule(KontrolAction):
             max_prune=args["max_prune"],
             take_over=tuple(Scope.read(text) for text in args["take_over"]),
             server_fields=tuple(Scope.read(text) for text in args["server_fields"]),
+            recreated=frozenset(args["recreated"]),
             check=self.check_mode,
             diff=self.diff_mode,
         )

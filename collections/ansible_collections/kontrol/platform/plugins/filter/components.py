@@ -56,6 +56,7 @@ class FilterModule:
         """Return them."""
         found: dict[str, Callable[..., Any]] = {
             "chart_objects": chart_objects,
+            "growth_problem": volumes.growth_problem,
             "login_checks": verification.login_checks,
             "ended_checks": verification.ended_checks,
             "matrix_checks": verification.matrix_checks,

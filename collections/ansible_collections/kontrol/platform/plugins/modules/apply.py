@@ -64,6 +64,14 @@ options:
     type: list
     elements: str
     default: []
+  recreated:
+    description:
+      - Ids of objects that a task before has deleted so that they are made again,
+        as M(kontrol.platform.volume) returns them.
+      - In check mode they are still there and could not be changed in place, so they are judged as if they were gone.
+    type: list
+    elements: str
+    default: []
 extends_documentation_fragment:
   - kontrol.platform.api
 attributes:

@@ -42,6 +42,7 @@ KINDS: dict[str, dict[str, tuple[str, bool]]] = {
         "DaemonSet": ("daemonsets", True),
     },
     "batch/v1": {"Job": ("jobs", True)},
+    "storage.k8s.io/v1": {"StorageClass": ("storageclasses", False)},
     "networking.k8s.io/v1": {"NetworkPolicy": ("networkpolicies", True)},
     "coordination.k8s.io/v1": {"Lease": ("leases", True)},
     "apiextensions.k8s.io/v1": {"CustomResourceDefinition": ("customresourcedefinitions", False)},
@@ -309,6 +310,8 @@ class StubApi:
         with self.lock:
             if request.method == "GET":
                 return 200, self._read(request)
+            if request.method == "PATCH" and request.headers.get("Content-Type") == "application/merge-patch+json":
+                return 200, self._merge(request)
             if request.method == "PATCH":
                 return self._apply(request)
             if request.method == "DELETE":
@@ -386,6 +389,16 @@ class StubApi:
             write_path(obj, path, copy.deepcopy(value))
         owners[manager] = set(mine)
         return self._save(request, old, Stored(obj, owners))
+
+    def _merge(self, request: Request) -> Object:
+        old = self.store.get(request.path)
+        if old is None:
+            raise ApiStatusError(404, "NotFound", "not found", {"name": request.path.rpartition("/")[2]})
+        new = Stored(copy.deepcopy(old.obj), old.owners)
+        for path, value in own_fields(request.body).items():
+            write_path(new.obj, path, value)
+        self._commit(request.path, new, old)
+        return new.obj
 
     def _save(self, request: Request, old: Stored | None, new: Stored) -> tuple[int, Object]:
         quirk = "[]" in json.dumps(request.body)  # the real server then moves the version at each apply

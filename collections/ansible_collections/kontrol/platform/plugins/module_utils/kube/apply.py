@@ -59,6 +59,7 @@ class Options:
         max_prune: More deletions than this stop the apply before anything is written.
         take_over: Fields that may be taken from another manager.
         server_fields: Fields of existing objects that are left to the server.
+        recreated: Ids of objects that check mode takes for deleted, as the run would have done before.
         check: Write nothing.
         diff: Collect before and after.
     """
@@ -68,6 +69,7 @@ class Options:
     max_prune: int = 5
     take_over: tuple[Scope, ...] = ()
     server_fields: tuple[Scope, ...] = ()
+    recreated: frozenset[str] = frozenset()
     check: bool = False
     diff: bool = False
 
@@ -285,6 +287,9 @@ class Applier:
             if item.unknown:
                 verdict.verb, verdict.known = ("update" if self._live.get(item.id) else "create"), UNKNOWN
                 return verdict
+            if self._options.check and str(item.id) in self._options.recreated:
+                self._would_create(item, verdict)
+                return verdict
             self._send(item, verdict)
         except NotServedError as error:
             if not self._options.check:
@@ -293,13 +298,17 @@ class Applier:
                 self._unserved(item, verdict)
         except ApiError as error:
             if self._options.check and _is_namespace_missing(error):
-                verdict.verb, verdict.known = "create", RENDERED
-                verdict.diff = diff.render(str(item.id), None, item.body) if self._options.diff else None
+                self._would_create(item, verdict)
             else:
                 verdict.error = scrubbed(explained(error), item.body)
         except KontrolError as error:
             verdict.error = scrubbed(str(error), item.body)
         return verdict
+
+    def _would_create(self, item: Item, verdict: Verdict) -> None:
+        """Judge an object that would be created, but cannot be asked about yet."""
+        verdict.verb, verdict.known = "create", RENDERED
+        verdict.diff = diff.render(str(item.id), None, item.body) if self._options.diff else None
 
     def _unserved(self, item: Item, verdict: Verdict) -> None:
         """Judge an object whose kind, or whose version, is not served yet: its CRD comes with this run."""
