@@ -12,7 +12,21 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import alerts, arguments, backup, neo4j_roundtrip, neo4j_schema, probe, prometheus, roundtrip, schema, serve
+from . import (
+    alerts,
+    arguments,
+    backup,
+    exporter,
+    neo4j_backup,
+    neo4j_roundtrip,
+    neo4j_schema,
+    otlp,
+    probe,
+    prometheus,
+    roundtrip,
+    schema,
+    serve,
+)
 from .errors import ArgumentError, ToolError
 
 if TYPE_CHECKING:
@@ -20,6 +34,7 @@ if TYPE_CHECKING:
 
 COMMANDS: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
     "probe": probe.run,
+    "otlp-send": otlp.run,
     "prometheus-state": prometheus.state,
     "clickhouse-roundtrip": roundtrip.run,
     "clickhouse-logins": roundtrip.logins,
@@ -29,6 +44,12 @@ COMMANDS: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
     "neo4j-schema": neo4j_schema.run,
     "neo4j-roundtrip": neo4j_roundtrip.run,
     "neo4j-logins": neo4j_roundtrip.logins,
+    "neo4j-count": neo4j_backup.count,
+    "neo4j-upload": neo4j_backup.upload,
+    "neo4j-finish": neo4j_backup.finish,
+    "neo4j-choose": neo4j_backup.choose,
+    "neo4j-download": neo4j_backup.download,
+    "neo4j-compare": neo4j_backup.compare,
 }
 
 
@@ -47,6 +68,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--args", type=Path, default=Path("/etc/kontrol/args.json"))
     parser.add_argument("--serve", type=int, metavar="PORT", help="answer probes on this port until SIGTERM")
     parser.add_argument("--serve-alerts", type=int, metavar="PORT", help="take alerts and tell them until SIGTERM")
+    parser.add_argument("--serve-metrics", type=Path, metavar="FILE", help="try a database and tell until SIGTERM")
     options = parser.parse_args(argv)
     if options.serve is not None:
         return serve.until_signal(serve.target(options.serve))
@@ -54,6 +76,8 @@ def main(argv: list[str]) -> int:
         return serve.until_signal(alerts.server(options.serve_alerts))
     document: dict[str, Any]
     try:
+        if options.serve_metrics is not None:
+            return exporter.serve_metrics(options.serve_metrics)
         document, code = {"results": run(arguments.load(options.args))}, 0
     except ArgumentError as error:
         document, code = {"error": str(error)}, 2

@@ -1,24 +1,36 @@
-"""Makes a bucket on an S3 server: one signed request (AWS Signature Version 4), standard library only."""
+"""Buckets and objects on an S3 server: signed requests (AWS Signature Version 4), standard library only.
+
+An object goes up in one request, so it holds at most 5 GiB (AWS's limit for one PUT).
+"""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
 import http.client
+import os
+import re
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from html import unescape
 from http import HTTPStatus
-from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, BinaryIO
+from urllib.parse import quote, urlsplit
 
 from .errors import ToolError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
+    from io import FileIO
+    from pathlib import Path
 
 _EMPTY = hashlib.sha256(b"").hexdigest()
 _THERE = (HTTPStatus.OK, HTTPStatus.CONFLICT)
 _TIMEOUT = 15.0
+_PIECE = 1 << 20
+LARGEST = 5 << 30
+"""Bytes of one object: AWS's limit for one PUT."""
 
 
 @dataclass(frozen=True)
@@ -38,22 +50,32 @@ def _key(store: Store, day: str) -> bytes:
     return key
 
 
-def signed_headers(store: Store, method: str, path: str, now: datetime) -> dict[str, str]:
-    """Return the headers of a request without a body, signed for this moment (source: AWS, Signature Version 4)."""
+def signed_headers(
+    store: Store, method: str, path: str, now: datetime, *, query: str = "", digest: str = _EMPTY
+) -> dict[str, str]:
+    """Return the headers of a request, signed for this moment (source: AWS, Signature Version 4).
+
+    Args:
+        store: Where it goes.
+        method: GET, PUT ...
+        path: Path of the bucket or object, quoted.
+        now: The moment.
+        query: Encoded parameters in alphabetical order.
+        digest: SHA-256 of the body.
+    """
     host = urlsplit(store.endpoint).netloc
     stamp = now.strftime("%Y%m%dT%H%M%SZ")
     scope = f"{stamp[:8]}/{store.region}/s3/aws4_request"
     names = "host;x-amz-content-sha256;x-amz-date"
-    canonical = (
-        f"{method}\n{path}\n\nhost:{host}\nx-amz-content-sha256:{_EMPTY}\nx-amz-date:{stamp}\n\n{names}\n{_EMPTY}"
-    )
+    covered = f"host:{host}\nx-amz-content-sha256:{digest}\nx-amz-date:{stamp}\n"
+    canonical = f"{method}\n{path}\n{query}\n{covered}\n{names}\n{digest}"
     text = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
     signature = hmac.new(_key(store, stamp[:8]), text.encode(), hashlib.sha256).hexdigest()
     credential = f"Credential={store.access_key}/{scope}"
     return {
         "Host": host,
         "x-amz-date": stamp,
-        "x-amz-content-sha256": _EMPTY,
+        "x-amz-content-sha256": digest,
         "Authorization": f"AWS4-HMAC-SHA256 {credential}, SignedHeaders={names}, Signature={signature}",
     }
 
@@ -62,24 +84,119 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def ensure_bucket(store: Store, bucket: str, now: Callable[[], datetime] = _now) -> None:
-    """Make a bucket; that it is there already is fine.
-
-    Raises:
-        ToolError: the server does not answer or refuses.
-    """
+@contextmanager
+def _answer(
+    store: Store, method: str, path: str, *, query: str = "", body: bytes | BinaryIO = b"", digest: str = _EMPTY
+) -> Iterator[http.client.HTTPResponse]:
+    """Send one request and give its answer, whatever its status. Raises ToolError without an answer."""
     address = urlsplit(store.endpoint)
     kind = http.client.HTTPSConnection if address.scheme == "https" else http.client.HTTPConnection
     connection = kind(address.netloc, timeout=_TIMEOUT)
-    path = f"/{bucket}"
     try:
-        connection.request("PUT", path, headers=signed_headers(store, "PUT", path, now()))
-        answer = connection.getresponse()
-        body = answer.read(300).decode("utf-8", "replace")
+        headers = signed_headers(store, method, path, _now(), query=query, digest=digest)
+        if method == "PUT":
+            headers["Content-Length"] = str(_size(body))
+        connection.request(method, f"{path}?{query}" if query else path, body=body, headers=headers)
+        yield connection.getresponse()
     except (OSError, http.client.HTTPException) as error:
         where = store.endpoint
         raise ToolError(f"Backup store '{where}' does not answer: {type(error).__name__} {error}") from error
     finally:
         connection.close()
-    if answer.status not in _THERE:
-        raise ToolError(f"Bucket '{bucket}' cannot be made: the backup store answers {answer.status} {body}")
+
+
+def _size(body: bytes | BinaryIO) -> int:
+    return len(body) if isinstance(body, bytes) else os.fstat(body.fileno()).st_size
+
+
+def _refused(answer: http.client.HTTPResponse, what: str) -> ToolError:
+    said = answer.read(300).decode("utf-8", "replace")
+    return ToolError(f"{what}: the backup store answers {answer.status} {said}")
+
+
+def ensure_bucket(store: Store, bucket: str) -> None:
+    """Make a bucket; that it is there already is fine.
+
+    Raises:
+        ToolError: the server does not answer or refuses.
+    """
+    with _answer(store, "PUT", f"/{bucket}") as answer:
+        if answer.status not in _THERE:
+            raise _refused(answer, f"Bucket '{bucket}' cannot be made")
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def put_file(store: Store, bucket: str, key: str, path: Path) -> str:
+    """Store a file under a key and return its SHA-256, which the server compared. Raises ToolError."""
+    if path.stat().st_size > LARGEST:
+        raise ToolError(f"'{key}' is larger than {LARGEST} bytes, which one request may carry")
+    digest = file_digest(path)
+    with path.open("rb") as file, _answer(store, "PUT", _path(bucket, key), body=file, digest=digest) as answer:
+        if answer.status != HTTPStatus.OK:
+            raise _refused(answer, f"'{key}' cannot be stored")
+    return digest
+
+
+def put(store: Store, bucket: str, key: str, body: bytes) -> None:
+    """Store bytes under a key. Raises ToolError."""
+    digest = hashlib.sha256(body).hexdigest()
+    with _answer(store, "PUT", _path(bucket, key), body=body, digest=digest) as answer:
+        if answer.status != HTTPStatus.OK:
+            raise _refused(answer, f"'{key}' cannot be stored")
+
+
+def get(store: Store, bucket: str, key: str) -> bytes | None:
+    """Return what a key holds; None when it is not there. Raises ToolError."""
+    with _answer(store, "GET", _path(bucket, key)) as answer:
+        if answer.status == HTTPStatus.NOT_FOUND:
+            return None
+        if answer.status != HTTPStatus.OK:
+            raise _refused(answer, f"'{key}' cannot be read")
+        return answer.read()
+
+
+def get_file(store: Store, bucket: str, key: str, path: Path) -> None:
+    """Write what a key holds to a file. Raises ToolError."""
+    with _answer(store, "GET", _path(bucket, key)) as answer:
+        if answer.status != HTTPStatus.OK:
+            raise _refused(answer, f"'{key}' cannot be read")
+        with path.open("wb", buffering=0) as file:
+            while piece := answer.read(_PIECE):
+                _write(file, piece)
+
+
+def _write(file: FileIO, piece: bytes) -> None:
+    try:
+        while piece:
+            piece = piece[file.write(piece) :]
+    except OSError as error:
+        raise ToolError(f"'{file.name!s}' cannot be written: {error.strerror}") from error
+
+
+def keys(store: Store, bucket: str, prefix: str) -> list[str]:
+    """Return all keys that begin with a prefix, in order; none when there is no bucket. Raises ToolError."""
+    found: list[str] = []
+    token = ""
+    while True:
+        more = f"continuation-token={quote(token, safe='')}&" if token else ""
+        query = f"{more}list-type=2&prefix={quote(prefix, safe='')}"
+        with _answer(store, "GET", f"/{bucket}", query=query) as answer:
+            if answer.status == HTTPStatus.NOT_FOUND:
+                return found
+            if answer.status != HTTPStatus.OK:
+                raise _refused(answer, f"Bucket '{bucket}' cannot be listed")
+            text = answer.read().decode("utf-8")
+        found += [unescape(key) for key in re.findall(r"<Key>([^<]*)</Key>", text)]
+        following = re.search(r"<NextContinuationToken>([^<]+)</NextContinuationToken>", text)
+        if following is None:
+            return found
+        token = unescape(following[1])
+
+
+def _path(bucket: str, key: str) -> str:
+    return f"/{bucket}/{quote(key)}"

@@ -1,7 +1,8 @@
 """Applies numbered schema files once each and keeps a row per applied file, which backups carry along.
 
-A file is `<version>_<words>.sql`; its statements end with a semicolon at the end of a line and can be repeated
-(CREATE ... IF NOT EXISTS), because a Job that dies between the last statement and the version row runs them again.
+A file is `<version>_<words>.sql` (for Neo4j `.cypher`). Its statements end with a semicolon at the end of a line and
+can be repeated (CREATE ... IF NOT EXISTS), because a Job that dies between the last statement and the version row runs
+them again.
 """
 
 from __future__ import annotations
@@ -20,8 +21,10 @@ from .errors import ToolError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_NAME = re.compile(r"(\d+)_[a-z0-9_]+\.sql\Z")
-_COMMENT = re.compile(r"^\s*--.*$", re.MULTILINE)
+_NAME = re.compile(r"(\d+)_[a-z0-9_]+\Z")
+SQL = ".sql"
+CYPHER = ".cypher"
+_COMMENTS = {SQL: re.compile(r"^\s*--.*$", re.MULTILINE), CYPHER: re.compile(r"^\s*//.*$", re.MULTILINE)}
 _CREATE = (
     "CREATE DATABASE IF NOT EXISTS kontrol",
     """CREATE TABLE IF NOT EXISTS kontrol.schema_versions (version UInt32, file String, sha256 FixedString(64),
@@ -40,23 +43,30 @@ class SchemaFile:
     statements: tuple[str, ...]
 
 
-def statements(text: str) -> tuple[str, ...]:
+def statements(text: str, language: str = SQL) -> tuple[str, ...]:
     """Split a file at semicolons that end a line; comment lines are dropped."""
-    parts = re.split(r";[ \t]*(?:\n|\Z)", _COMMENT.sub("", text))
+    parts = re.split(r";[ \t]*(?:\n|\Z)", _COMMENTS[language].sub("", text))
     return tuple(part.strip() for part in parts if part.strip())
 
 
-def files(folder: Path) -> list[SchemaFile]:
-    """Return the schema files of a folder in order; other names and repeated numbers are errors."""
+def files(folder: Path, language: str = SQL) -> list[SchemaFile]:
+    """Return the schema files of a folder in order; other names and repeated numbers are errors.
+
+    Args:
+        folder: Where they are.
+        language: Their suffix, SQL or CYPHER.
+    """
     found: dict[int, SchemaFile] = {}
-    for path in sorted(folder.glob("*.sql")):
-        match = _NAME.match(path.name)
+    for path in sorted(folder.glob(f"*{language}")):
+        match = _NAME.match(path.stem)
         if match is None:
-            raise ToolError(f"Schema file '{path.name}' is not named '<number>_<words>.sql'")
+            raise ToolError(f"Schema file '{path.name}' is not named '<number>_<words>{language}'")
         version, text = int(match.group(1)), path.read_text(encoding="utf-8")
         if version in found:
             raise ToolError(f"Schema files '{found[version].name}' and '{path.name}' have the same number")
-        found[version] = SchemaFile(version, path.name, hashlib.sha256(text.encode()).hexdigest(), statements(text))
+        found[version] = SchemaFile(
+            version, path.name, hashlib.sha256(text.encode()).hexdigest(), statements(text, language)
+        )
     if not found:
         raise ToolError(f"No schema files in '{folder}'")
     return [found[version] for version in sorted(found)]

@@ -6,7 +6,13 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from ansible_collections.kontrol.platform.plugins.module_utils.action_base import KontrolAction
-from ansible_collections.kontrol.platform.plugins.module_utils.jobs import JobError, JobResult, JobRunner, JobSpec
+from ansible_collections.kontrol.platform.plugins.module_utils.jobs import (
+    USER,
+    JobError,
+    JobResult,
+    JobRunner,
+    JobSpec,
+)
 from ansible_collections.kontrol.platform.plugins.module_utils.kube import session
 
 JOB_OPTIONS: dict[str, dict[str, Any]] = {
@@ -21,6 +27,9 @@ JOB_OPTIONS: dict[str, dict[str, Any]] = {
     "timeout": {"type": "float", "default": 120.0},
     "start_timeout": {"type": "float", "default": 60.0},
     "until_end": {"type": "bool", "default": False},
+    "user": {"type": "int", "default": USER},
+    "volumes": {"type": "list", "elements": "dict", "default": []},
+    "before": {"type": "list", "elements": "dict", "default": []},
 }
 
 

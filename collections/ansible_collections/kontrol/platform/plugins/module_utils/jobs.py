@@ -52,6 +52,10 @@ class JobSpec:
         timeout: Seconds from start to result.
         start_timeout: Seconds until its container runs.
         until_end: Whether to wait, after its result, until the Job itself has ended.
+        user: Who it runs as, also the group of its volumes: the owner of the files where it works on somebody's.
+        volumes: More to mount in each of its containers: [{name, path, claim}]; without a claim it is an empty folder.
+        before: Containers that must end well before, in order: [{name, image, command, environment, memory}], or
+            [{name, steps}] for one of the tools image with steps of its own, whose results nobody reads.
     """
 
     name: str
@@ -66,6 +70,9 @@ class JobSpec:
     timeout: float = 120.0
     start_timeout: float = 60.0
     until_end: bool = False
+    user: int = USER
+    volumes: list[Object] = field(default_factory=list)
+    before: list[Object] = field(default_factory=list)
 
     def __str__(self) -> str:
         return f"{self.namespace}/{self.name}"
@@ -93,18 +100,6 @@ def manifest(spec: JobSpec, suffix: str) -> Object:
     """Return the Job as an object; `suffix` makes its name new."""
     labels = {MANAGED_BY: OWNER, **({COMPONENT: spec.component} if spec.component else {})}
     volumes, mounts = _volumes(spec)
-    container = {
-        "name": CONTAINER,
-        "image": spec.image,
-        "imagePullPolicy": "IfNotPresent",
-        "resources": {"requests": {"cpu": "20m", "memory": "32Mi"}, "limits": {"memory": "256Mi"}},
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
-        "volumeMounts": mounts,
-    }
     pod = {
         "restartPolicy": "Never",
         "serviceAccountName": spec.service_account,
@@ -113,18 +108,23 @@ def manifest(spec: JobSpec, suffix: str) -> Object:
         "terminationGracePeriodSeconds": 5,
         "securityContext": {
             "runAsNonRoot": True,
-            "runAsUser": USER,
-            "runAsGroup": USER,
-            "fsGroup": USER,
+            "runAsUser": spec.user,
+            "runAsGroup": spec.user,
+            "fsGroup": spec.user,
+            "fsGroupChangePolicy": "OnRootMismatch",
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "containers": [container],
+        **({"initContainers": [_before(spec, one, mounts) for one in spec.before]} if spec.before else {}),
+        "containers": [_container(CONTAINER, spec.image, mounts)],
         "volumes": volumes,
     }
     template = {
         "metadata": {
             "labels": {**labels, "sidecar.istio.io/inject": "true" if spec.mesh else "false"},
-            "annotations": {ARGUMENTS: json.dumps({"steps": spec.steps}, sort_keys=True)},
+            "annotations": {
+                annotation: json.dumps({"steps": steps}, sort_keys=True)
+                for annotation, steps in zip(_arguments(spec).values(), _all_steps(spec), strict=True)
+            },
         },
         "spec": pod,
     }
@@ -141,10 +141,48 @@ def manifest(spec: JobSpec, suffix: str) -> Object:
     }
 
 
+def _container(name: str, image: str, mounts: list[Object], memory: str = "256Mi") -> Object:
+    """Return a container without any right."""
+    return {
+        "name": name,
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "resources": {"requests": {"cpu": "20m", "memory": "32Mi"}, "limits": {"memory": memory}},
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "volumeMounts": mounts,
+    }
+
+
+def _before(spec: JobSpec, one: Object, mounts: list[Object]) -> Object:
+    """Return a container that comes before the Job's own."""
+    container = _container(one["name"], one.get("image", spec.image), mounts, one.get("memory", "256Mi"))
+    if "steps" in one:
+        return {**container, "args": ["--args", f"/etc/kontrol/{one['name']}.json"]}
+    environment = [{"name": name, "value": value} for name, value in sorted(one.get("environment", {}).items())]
+    return {**container, "command": one["command"], "env": environment}
+
+
+def _arguments(spec: JobSpec) -> dict[str, str]:
+    """Return file of arguments -> annotation that holds it; the Job's own comes first."""
+    more = [one["name"] for one in spec.before if "steps" in one]
+    return {"args.json": ARGUMENTS, **{f"{name}.json": f"{ARGUMENTS}-{name}" for name in more}}
+
+
+def _all_steps(spec: JobSpec) -> list[list[Object]]:
+    """Return the steps of each file of arguments, in the order of `_arguments`."""
+    return [spec.steps, *(one["steps"] for one in spec.before if "steps" in one)]
+
+
 def _volumes(spec: JobSpec) -> tuple[list[Object], list[Object]]:
-    """Return the volumes of a Job's pod and how its container mounts them."""
-    path = f"metadata.annotations['{ARGUMENTS}']"
-    items = [{"path": "args.json", "fieldRef": {"fieldPath": path}}]
+    """Return the volumes of a Job's pod and how its containers mount them."""
+    items = [
+        {"path": path, "fieldRef": {"fieldPath": f"metadata.annotations['{annotation}']"}}
+        for path, annotation in _arguments(spec).items()
+    ]
     volumes: list[Object] = [{"name": "arguments", "downwardAPI": {"items": items}}]
     mounts: list[Object] = [{"name": "arguments", "mountPath": "/etc/kontrol", "readOnly": True}]
     for folder, secret in sorted(spec.secrets.items()):
@@ -153,6 +191,11 @@ def _volumes(spec: JobSpec) -> tuple[list[Object], list[Object]]:
     for folder, config_map in sorted(spec.config_maps.items()):
         volumes.append({"name": f"config-{folder}", "configMap": {"name": config_map}})
         mounts.append({"name": f"config-{folder}", "mountPath": f"/run/config/kontrol/{folder}", "readOnly": True})
+    for one in spec.volumes:
+        claim = one.get("claim")
+        source: Object = {"persistentVolumeClaim": {"claimName": claim}} if claim else {"emptyDir": {}}
+        volumes.append({"name": one["name"], **source})
+        mounts.append({"name": one["name"], "mountPath": one["path"]})
     return volumes, mounts
 
 
@@ -297,7 +340,19 @@ class JobRunner:
             return
         reason, hopeless = why_not_started(pod)
         if hopeless or waited > spec.start_timeout or (pod.get("status") or {}).get("phase") == "Failed":
-            raise JobError(f"it did not start within {waited:.0f} s: {reason}; {self._events_of_pod(pod)}")
+            said = self._said(pod) or self._events_of_pod(pod)
+            raise JobError(f"it did not start within {waited:.0f} s: {reason}; {said}")
+
+    def _said(self, pod: Object) -> str:
+        """Return the last lines of a container that came before the Job's own and ended badly."""
+        meta = pod["metadata"]
+        for status in (pod.get("status") or {}).get("initContainerStatuses") or []:
+            if ((status.get("state") or {}).get("terminated") or {}).get("exitCode"):
+                path = f"/api/v1/namespaces/{meta['namespace']}/pods/{meta['name']}/log"
+                log = self._client.text(path, {"container": str(status["name"]), "tailLines": str(LOG_LINES)})
+                lines = [line.strip() for line in log.splitlines() if line.strip()]
+                return f"it said: {' | '.join(lines[-3:])[:400]}" if lines else ""
+        return ""
 
     def _events(self, namespace: str, name: str) -> str:
         """Return the newest warning about an object, for a message."""

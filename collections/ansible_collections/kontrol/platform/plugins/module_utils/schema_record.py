@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ansible_collections.kontrol.platform.plugins.module_utils.kube.client import Client
 
 CLAIM: Final = "claim"
-SUFFIX: Final = ".sql"
+SUFFIXES: Final = (".sql", ".cypher")
 
 
 @dataclass(frozen=True)
@@ -79,15 +79,15 @@ class SchemaPlan:
 
     @classmethod
     def of_folder(cls, component: str, folder: str, record: Record) -> SchemaPlan:
-        """Compare a folder of `*.sql` files with the record.
+        """Compare a folder of `*.sql` or `*.cypher` files with the record.
 
         Raises:
             KontrolError: There are no files, or one that was applied has changed since.
         """
-        paths = sorted(Path(folder).glob(f"*{SUFFIX}"))
+        paths = sorted(path for path in Path(folder).glob("*") if path.suffix in SUFFIXES)
         files = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
         if not files:
-            raise KontrolError(f"No schema files '*{SUFFIX}' in '{folder}'")
+            raise KontrolError(f"No schema files '*{SUFFIXES[0]}' or '*{SUFFIXES[1]}' in '{folder}'")
         changed = [name for name, digest in files.items() if record.files.get(name, digest) != digest]
         if changed:
             raise KontrolError(f"Schema file '{changed[0]}' differs from what was applied; add a new file instead")
@@ -96,6 +96,6 @@ class SchemaPlan:
     def objects(self) -> list[tuple[str, str]]:
         """Return (object, verb) of each file, in order."""
         return [
-            (f"Schema {self.component}/{name.removesuffix(SUFFIX)}", "create" if name in self.missing else "none")
+            (f"Schema {self.component}/{Path(name).stem}", "create" if name in self.missing else "none")
             for name in self.files
         ]

@@ -73,6 +73,25 @@ options:
         description: Whether to wait until the Job itself has ended, which a sidecar that goes on would prevent.
         type: bool
         default: false
+      user:
+        description: Number of the user and group that it runs as; the owner of the files where it works on a volume.
+        type: int
+        default: 65532
+      volumes:
+        description:
+          - More volumes for each of its containers, C({name, path, claim}).
+          - Without a claim it is an empty folder that ends with the Job.
+        type: list
+        elements: dict
+        default: []
+      before:
+        description:
+          - Containers that must end well before the Job's own starts, in order.
+          - C({name, image, command, environment, memory}), or C({name, steps}) for the tools image with other steps,
+            whose results are not returned.
+        type: list
+        elements: dict
+        default: []
   required:
     description:
       - Whether a Job without a result fails the task.

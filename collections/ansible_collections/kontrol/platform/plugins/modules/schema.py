@@ -28,7 +28,7 @@ options:
     type: str
     required: true
   folder:
-    description: Folder with the files C(*.sql) on the controller; the Job must be given the same files.
+    description: Folder with the files C(*.sql) or C(*.cypher) on the controller; the Job must be given the same files.
     type: str
     required: true
   job:

@@ -226,3 +226,45 @@ def test_parsing_takes_the_last_line() -> None:
     assert jobs.parse_log('{"a": 1}\n{"b": 2}\n\n') == {"b": 2}
     with pytest.raises(JobError):
         jobs.parse_log("done")
+
+
+def test_containers_that_come_before_share_volumes_and_have_no_more_rights() -> None:
+    made = jobs.manifest(
+        spec(
+            user=7474,
+            volumes=[{"name": "data", "path": "/data", "claim": "data-db-0"}, {"name": "dump", "path": "/dump"}],
+            before=[
+                {"name": "fetch", "steps": [{"name": "a", "command": "b"}]},
+                {"name": "load", "image": "db:1", "command": ["load"], "environment": {"HEAP": "1m"}, "memory": "1Gi"},
+            ],
+        ),
+        "x",
+    )["spec"]["template"]
+    fetch, load = made["spec"]["initContainers"]
+    (main,) = made["spec"]["containers"]
+    assert (fetch["image"], fetch["args"]) == ("tools:1", ["--args", "/etc/kontrol/fetch.json"])
+    assert (load["image"], load["command"], load["env"]) == ("db:1", ["load"], [{"name": "HEAP", "value": "1m"}])
+    assert load["resources"]["limits"] == {"memory": "1Gi"}
+    assert fetch["securityContext"] == load["securityContext"] == main["securityContext"]
+    assert fetch["volumeMounts"] == load["volumeMounts"] == main["volumeMounts"]
+    assert {"name": "data", "persistentVolumeClaim": {"claimName": "data-db-0"}} in made["spec"]["volumes"]
+    assert {"name": "dump", "emptyDir": {}} in made["spec"]["volumes"]
+    assert made["spec"]["securityContext"]["fsGroup"] == 7474
+
+
+def test_each_container_with_steps_has_a_file_of_its_own() -> None:
+    steps = [{"name": "a", "command": "b"}]
+    template = jobs.manifest(spec(before=[{"name": "fetch", "steps": steps}]), "x")["spec"]["template"]
+    files = template["spec"]["volumes"][0]["downwardAPI"]["items"]
+    assert [one["path"] for one in files] == ["args.json", "fetch.json"]
+    annotations = template["metadata"]["annotations"]
+    for one, expected in zip(files, (spec().steps, steps), strict=True):
+        name = one["fieldRef"]["fieldPath"].removeprefix("metadata.annotations['").removesuffix("']")
+        assert json.loads(annotations[name]) == {"steps": expected}
+
+
+def test_a_container_before_that_fails_says_why() -> None:
+    status = [{"name": "dump", "state": {"terminated": {"exitCode": 1, "reason": "Error"}}}]
+    cluster = Cluster([[pod(phase="Failed", initContainerStatuses=status)]], log="at a\n\nThe database is in use\n")
+    (result,) = run(cluster, spec())
+    assert "container 'dump' ended with 1 Error; it said: at a | The database is in use" in result.error

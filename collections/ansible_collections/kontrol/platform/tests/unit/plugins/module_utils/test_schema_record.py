@@ -98,3 +98,10 @@ def test_the_record_names_the_volume() -> None:
 def test_without_a_volume_there_is_no_record() -> None:
     with pytest.raises(KontrolError, match="is gone; run again"):
         Record(name="r", namespace="db", component="db").write(cast("Client", Cluster()), {})
+
+
+def test_files_of_a_graph_count_and_others_do_not(tmp_path: Path) -> None:
+    for name in ("0001_graph.cypher", "README.md"):
+        (tmp_path / name).write_text(name)
+    plan = SchemaPlan.of_folder("neo4j", str(tmp_path), Record())
+    assert plan.objects() == [("Schema neo4j/0001_graph", "create")]
