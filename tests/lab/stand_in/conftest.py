@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from lab.images.clickhouse.clickhouse_stand_in import log
 from lab.images.clickhouse.clickhouse_stand_in.config import UserDirectory
 from lab.images.clickhouse.clickhouse_stand_in.engine import Answer, QueryError
 from lab.images.clickhouse.clickhouse_stand_in.front import MetricsServer, Server
@@ -30,6 +31,14 @@ def write_users(folder: Path, password: str) -> None:
     (folder / "users.d").mkdir(exist_ok=True)
     digest = hashlib.sha256(password.encode()).hexdigest()
     (folder / "users.d" / "kontrol.xml").write_text(USERS.format(digest))
+
+
+@pytest.fixture(autouse=True)
+def quiet_afterwards() -> Iterator[None]:
+    yield
+    for handler in log.LOG.handlers:
+        handler.close()
+    log.LOG.handlers[:], log.LOG.propagate = [], True
 
 
 @dataclass

@@ -44,6 +44,17 @@ def test_overlays_come_in_the_order_of_their_names(tmp_path: Path) -> None:
     assert config.settings(config.read(folder(tmp_path, b=second, a=OVERLAY))).http_port == 9124
 
 
+def test_the_log_goes_to_the_console_where_no_file_is_named(tmp_path: Path) -> None:
+    found = config.settings(config.read(folder(tmp_path))).logger
+    assert (found.console, found.file) == (True, None)
+
+
+def test_the_log_goes_where_the_logger_says(tmp_path: Path) -> None:
+    text = "<clickhouse><logger><log>/l/s.log</log><size>8M</size><count>3</count></logger></clickhouse>"
+    found = config.settings(config.read(folder(tmp_path, a=text))).logger
+    assert (found.console, str(found.file), found.size, found.count) == (False, "/l/s.log", 8 << 20, 3)
+
+
 def test_replace_and_remove(tmp_path: Path) -> None:
     replacing = '<clickhouse><prometheus replace="1"><endpoint>/m</endpoint></prometheus></clickhouse>'
     removing = '<clickhouse><http_port remove="1"/></clickhouse>'
@@ -84,11 +95,11 @@ def test_users_are_read_again_when_a_file_changes(tmp_path: Path) -> None:
     assert admin.accepts("new")
 
 
-def test_a_broken_change_leaves_the_users_as_they_were(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_broken_change_leaves_the_users_as_they_were(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "users.xml").write_text(DEFAULT)
     write_users(tmp_path, "old")
     users = config.UserDirectory(tmp_path / "users.xml")
     (tmp_path / "users.d" / "kontrol.xml").write_text("<clickhouse>")
     os.utime(tmp_path / "users.d" / "kontrol.xml", ns=(1, 1))
     assert users.get("admin") is not None
-    assert "Users stay as they were" in capsys.readouterr().out
+    assert "Users stay as they were" in caplog.text

@@ -120,7 +120,7 @@ def test_the_program_ends_with_0_after_its_queries(
     stop.set()
     assert program.serve(main_config, stop) == 0
     assert chdb.open == 0
-    assert capsys.readouterr().out.splitlines()[-1] == "Stopped"
+    assert capsys.readouterr().out.splitlines()[-1].endswith("<Information> Application: Stopped")
 
 
 def test_a_broken_configuration_is_exit_code_78(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

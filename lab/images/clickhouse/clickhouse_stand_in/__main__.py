@@ -8,9 +8,10 @@ import sys
 import threading
 from pathlib import Path
 
-from . import config
+from . import config, log
 from .engine import Engine
 from .front import MetricsServer, Server
+from .log import LOG
 from .metrics import QueryMetrics
 
 _GRACE_SECONDS = 25.0
@@ -25,6 +26,8 @@ def _arguments(argv: list[str]) -> Path:
 def serve(main_config: Path, stop: threading.Event) -> int:
     """Serve until `stop` is set; return 0 when all running queries ended in time, 1 when some did not."""
     settings = config.settings(config.read(main_config))
+    log.start(settings.logger)
+    LOG.info("Starting the ClickHouse stand-in")
     users = config.UserDirectory(main_config.with_name("users.xml"))
     engine = Engine(settings.data, settings.engine_xml)
     metrics = QueryMetrics()
@@ -33,13 +36,13 @@ def serve(main_config: Path, stop: threading.Event) -> int:
         servers.append(MetricsServer((settings.listen_host, settings.metrics_port), engine, metrics))
     for server in servers:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-    print(f"ClickHouse stand-in, engine {engine.version}: ready on port {settings.http_port}", flush=True)
+    LOG.info("Ready for connections: engine %s on port %s", engine.version, settings.http_port)
     stop.wait()
-    print("Stopping: waiting for running queries", flush=True)
+    LOG.info("Received termination signal; waiting for running queries")
     ended = engine.close(_GRACE_SECONDS)
     for server in servers:
         server.shutdown()
-    print("Stopped" if ended else "Stopped with queries still running", flush=True)
+    LOG.info("Stopped" if ended else "Stopped with queries still running")
     return 0 if ended else 1
 
 

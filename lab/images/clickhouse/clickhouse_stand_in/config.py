@@ -12,6 +12,8 @@ import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 from pathlib import Path
 
+from .log import LOG
+
 # Server settings that the engine understands and that are safe to hand over as they are.
 _ENGINE_SETTINGS = (
     "max_server_memory_usage",
@@ -28,6 +30,16 @@ class ConfigError(Exception):
 
 
 @dataclass(frozen=True)
+class Logger:
+    """Where the log goes: `size` is the bytes after which the file is rotated, `count` the rotated files that stay."""
+
+    console: bool
+    file: Path | None
+    size: int
+    count: int
+
+
+@dataclass(frozen=True)
 class Settings:
     """What the stand-in takes from config.xml: ports are TCP ports, `engine_xml` goes to the engine."""
 
@@ -36,6 +48,7 @@ class Settings:
     listen_host: str
     data: Path
     engine_xml: str
+    logger: Logger
 
 
 @dataclass(frozen=True)
@@ -96,6 +109,23 @@ def read(main: Path) -> ET.Element:
     return tree
 
 
+def size(text: str) -> int:
+    """Return the bytes of a size as the server writes it: a number, or one with K, M or G."""
+    factor = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}.get(text[-1:].upper(), 1)
+    return int(text.rstrip("KMGkmg")) * factor
+
+
+def logger(tree: ET.Element) -> Logger:
+    """Return what `<logger>` says; without a file the console is all there is."""
+    file = tree.findtext("logger/log")
+    return Logger(
+        console=file is None or tree.findtext("logger/console", "0") not in ("0", "false"),
+        file=Path(file) if file else None,
+        size=size(tree.findtext("logger/size", "100M")),
+        count=int(tree.findtext("logger/count", "1")),
+    )
+
+
 def settings(tree: ET.Element) -> Settings:
     """Take from a merged config.xml what the stand-in can do."""
     engine = ET.Element("clickhouse")
@@ -108,6 +138,7 @@ def settings(tree: ET.Element) -> Settings:
         listen_host="::" if "::" in hosts else (hosts or ["127.0.0.1"])[-1],
         data=Path(tree.findtext("path", "/var/lib/clickhouse/")),
         engine_xml=ET.tostring(engine, encoding="unicode"),
+        logger=logger(tree),
     )
 
 
@@ -139,5 +170,5 @@ class UserDirectory:
             if stamp != self._stamp:
                 self._users, self._stamp = users(read(self._main)), stamp
         except (ConfigError, OSError) as error:
-            print(f"Users stay as they were: {error}", flush=True)
+            LOG.error("Users stay as they were: %s", error)
         return self._users.get(name)

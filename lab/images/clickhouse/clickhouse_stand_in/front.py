@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
 from .engine import Answer, Engine, QueryError
+from .log import LOG
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -144,6 +145,7 @@ class Front(BaseHTTPRequestHandler):
         )
 
     def _fail(self, error: QueryError) -> None:
+        LOG.error("%s", error, extra={"who": "executeQuery"})
         text = f"{error} (version {self.server.engine.version})\n".encode("utf-8", "surrogateescape")
         self._send(_STATUS.get(error.code, 500), text, {"X-ClickHouse-Exception-Code": str(error.code)})
 
