@@ -33,6 +33,15 @@ def caller_environment() -> dict[str, str]:
     return dict(CALLER)
 
 
+@pytest.fixture(scope="session")
+def lab_facts() -> Path:
+    """What the lab of this machine wrote, for tests that need a program which it brings (marker `lab`)."""
+    state = CALLER.get("XDG_STATE_HOME") or str(Path(CALLER["HOME"]) / ".local" / "state")
+    file = Path(state) / "kontrol" / "lab.json"
+    assert file.is_file(), "This test needs a program of the lab: run `python -m lab up`"
+    return file
+
+
 @pytest.fixture(autouse=True)
 def clean_environment(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Take away the caller's settings; state, cache, config and home are folders of this test alone."""

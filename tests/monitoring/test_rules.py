@@ -24,12 +24,9 @@ SEVERITIES = {"page", "ticket", "none"}
 
 
 @pytest.fixture(scope="module")
-def promtool(caller_environment: dict[str, str]) -> str:
-    """The pinned promtool, which the lab brings."""
-    state = caller_environment.get("XDG_STATE_HOME") or str(Path(caller_environment["HOME"]) / ".local" / "state")
-    facts = Path(state) / "kontrol" / "lab.json"
-    assert facts.is_file(), "promtool is a tool of the lab: run `python -m lab up`"
-    return str(json.loads(facts.read_text(encoding="utf-8"))["tools"]["promtool"])
+def promtool(lab_facts: Path) -> str:
+    """The pinned promtool."""
+    return str(json.loads(lab_facts.read_text(encoding="utf-8"))["tools"]["promtool"])
 
 
 def alerts(file: Path) -> list[dict[str, Any]]:

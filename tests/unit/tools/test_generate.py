@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from tools import generate
+from tools import generate, slos
 
 ROOT = generate.ROOT
 SPECS = "roles/{}/meta/argument_specs.yml"
@@ -25,9 +25,36 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_projects_files_are_fresh(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.lab
+def test_the_projects_files_are_fresh(
+    lab_facts: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(slos, "facts", lambda: lab_facts)
     assert generate.main(["--check"]) == 0, "run `python -m tools.generate`"
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.lab
+def test_objectives_are_expanded_and_what_is_off_stays_apart(
+    lab_facts: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(slos, "facts", lambda: lab_facts)
+    source = ROOT / "roles" / "monitoring" / "files" / "monitoring" / "slos" / "kubernetes.yml"
+    folder = tmp_path / "roles" / "db" / "files" / "monitoring"
+    (folder / "slos" / "off").mkdir(parents=True)
+    for name in ("a.yml", "off/b.yml"):
+        shutil.copy(source, folder / "slos" / name)
+    made = slos.made(tmp_path)
+    assert set(made) == {folder / "rules" / "slo_a.yml", folder / "rules" / "off" / "slo_b.yml"}
+    assert all("KubernetesApiBurnsItsBudget" in text for text in made.values())
+    (folder / "slos" / "a.yml").write_text("version: prometheus/v1\nslos: []\n")
+    with pytest.raises(SystemExit, match="Sloth refuses"):
+        slos.made(tmp_path)
+
+
+def test_without_the_program_the_remedy_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match="run `python -m lab up`"):
+        slos.program(tmp_path / "lab.json")
 
 
 def test_check_names_what_is_stale_and_writes_nothing(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
