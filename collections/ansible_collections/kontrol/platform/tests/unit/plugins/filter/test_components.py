@@ -11,9 +11,8 @@ from ansible.errors import AnsibleFilterError
 from ansible_collections.kontrol.platform.plugins.filter import components, monitoring, sidecars
 from ansible_collections.kontrol.platform.plugins.module_utils.kube.objects import SENTINEL
 
-FILTERS = {
-    name: work for plugin in (components, monitoring, sidecars) for name, work in plugin.FilterModule().filters().items()
-}
+PLUGINS = (components, monitoring, sidecars)
+FILTERS = {name: work for plugin in PLUGINS for name, work in plugin.FilterModule().filters().items()}
 FOLDER = Path(str(components.__file__)).parent
 CONFIG_MAP = "kind: ConfigMap\nmetadata: {name: a}\n"
 
