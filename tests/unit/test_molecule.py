@@ -12,7 +12,7 @@ SCENARIOS = {"default", "mesh", "clickhouse", "neo4j", "monitoring"}
 def test_there_are_five_scenarios_and_ci_runs_all_of_them() -> None:
     assert {path.parent.name for path in ROOT.glob("molecule/*/molecule.yml")} == SCENARIOS
     stages = yaml.safe_load((ROOT / "tests" / "stages.yml").read_text(encoding="utf-8"))["stages"]
-    assert [stage["run"] for stage in stages if stage["name"] == "molecule"] == [["molecule test --all"]]
+    assert ["molecule test --all" in stage["run"] for stage in stages if stage["name"] == "molecule"] == [True]
 
 
 def test_a_component_is_lost_before_it_is_made_again() -> None:
