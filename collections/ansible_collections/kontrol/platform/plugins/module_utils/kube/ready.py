@@ -215,6 +215,26 @@ def _needs(kind: str) -> Rule:
     return rule
 
 
+def _operated(obj: Object) -> Verdict:
+    """Prometheus and Alertmanager: their operator has acted on the newest spec, and every pod is of it and available.
+
+    Source: the status that the Prometheus operator writes (conditions Reconciled and Available with a generation each).
+    """
+    newest, status = int(obj["metadata"].get("generation") or 0), _status(obj)
+    for kind in ("Reconciled", "Available"):
+        condition = _condition(obj, kind)
+        if int(condition.get("observedGeneration") or 0) < newest:
+            return Verdict(WAITING, f"its operator has not yet told {kind} of generation {newest}")
+        if condition.get("status") != "True":
+            return Verdict(WAITING, f"{kind} is {condition.get('status')}: {_why(condition)}")
+    wanted = int(obj["spec"].get("replicas", 1))
+    updated, missing = _count(status, "updatedReplicas"), _count(status, "unavailableReplicas")
+    return _steps(
+        (updated >= wanted, f"{updated} of {wanted} pods are of the new version"),
+        (missing <= 0, f"{missing} pods are not available"),
+    )
+
+
 def _generic(obj: Object) -> Verdict:
     """Any other kind: Ready must be True where there is such a condition; else to be there is enough."""
     condition = _condition(obj, "Ready")
@@ -240,4 +260,6 @@ _RULES: dict[str, Rule] = {
     CRD: _crd,
     "APIService.apiregistration.k8s.io": _needs("Available"),
     "Node": _needs("Ready"),
+    "Prometheus.monitoring.coreos.com": _operated,
+    "Alertmanager.monitoring.coreos.com": _operated,
 }

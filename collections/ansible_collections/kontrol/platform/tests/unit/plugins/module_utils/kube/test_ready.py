@@ -17,6 +17,8 @@ GROUPS = {
     "CustomResourceDefinition": "apiextensions.k8s.io/v1",
     "APIService": "apiregistration.k8s.io/v1",
     "Widget": "example.test/v1",
+    "Prometheus": "monitoring.coreos.com/v1",
+    "Alertmanager": "monitoring.coreos.com/v1",
 }
 
 
@@ -169,3 +171,36 @@ def test_a_waiting_field_says_what_it_is() -> None:
     claim = obj("PersistentVolumeClaim", {"phase": "Lost"})
     assert ready.judge_field(claim, "status.phase", "Bound").text == "status.phase is 'Lost', wanted is 'Bound'"
     assert ready.judge_field(claim, "status.x", None).text == "status.x is absent, wanted is a value"
+
+
+def operated(generation: int = 2, **change: Any) -> dict[str, Any]:
+    told = [{"type": kind, "status": "True", "observedGeneration": generation} for kind in ("Reconciled", "Available")]
+    return {"conditions": told, "updatedReplicas": 1, "unavailableReplicas": 0, **change}
+
+
+@pytest.mark.parametrize("kind", ["Prometheus", "Alertmanager"])
+def test_what_an_operator_runs_is_ready_when_its_pods_are_of_the_newest_spec(kind: str) -> None:
+    assert ready.judge(obj(kind, operated(), generation=2)).state == ready.DONE
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        ({}, "has not yet told Reconciled of generation 2"),
+        (operated(generation=1), "has not yet told Reconciled of generation 2"),
+        (operated(updatedReplicas=0), "0 of 1 pods are of the new version"),
+        (operated(unavailableReplicas=1), "1 pods are not available"),
+        (
+            operated(
+                conditions=[
+                    {"type": "Reconciled", "status": "True", "observedGeneration": 2},
+                    {"type": "Available", "status": "False", "observedGeneration": 2, "reason": "NoPodReady"},
+                ]
+            ),
+            "Available is False: NoPodReady",
+        ),
+    ],
+)
+def test_what_an_operator_still_rolls_is_waited_for(status: dict[str, Any], words: str) -> None:
+    verdict = ready.judge(obj("Prometheus", status, generation=2))
+    assert (verdict.state, words in verdict.text) == (ready.WAITING, True)
