@@ -75,7 +75,7 @@ def _add_page(rule: Object, pages: str) -> None:
     """Turn the annotation `runbook` (page#anchor) into the address of the page."""
     page = rule.get("annotations", {}).pop("runbook", "")
     if page:
-        name, _, anchor = page.partition("#")
+        name, anchor = page.split("#")
         rule["annotations"]["runbook_url"] = f"{pages}/{name}.md#{anchor}"
 
 

@@ -60,7 +60,7 @@ def test_only_the_probe_gets_the_password_and_no_text_holds_it() -> None:
 
 def test_what_listens_beyond_loopback_is_declared() -> None:
     listening = {int(port) for port in re.findall(r'"0\.0\.0\.0:(\d+)"', json.dumps(config()))}
-    _, collector = sidecars.sidecar_containers("clickhouse", SETTINGS)
+    collector = sidecars.sidecar_containers("clickhouse", SETTINGS)[1]
     assert listening == {port["containerPort"] for port in collector["ports"]}
 
 
@@ -107,7 +107,11 @@ def test_a_record_is_taken_apart_with_the_lines_that_follow(
     found = re.search(parser["regex"], text)
     assert found is not None
     assert (found["severity"], found["message"]) == (severity, message)
-    known = {name for value in parser["severity"]["mapping"].values() for name in ([value], value)[type(value) is list]}
+    known = {
+        name
+        for value in parser["severity"]["mapping"].values()
+        for name in (value if isinstance(value, list) else [value])
+    }
     assert severity in known
     starts = [line for line in text.splitlines() if re.search(receiver["multiline"]["line_start_pattern"], line)]
     assert starts == text.splitlines()[:1]
