@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -31,6 +32,7 @@ def checkout(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.skipif(shutil.which("git") is None, reason="the container of the trixie lane has no git")
 def test_the_commit_and_whether_it_is_all(checkout: Path) -> None:
     commit = git(checkout, "rev-parse", "HEAD")
     assert run_facts.code(checkout) == {"commit": commit, "dirty": False}
@@ -74,7 +76,9 @@ def test_a_command_is_kept_without_what_may_be_a_secret(argv: Sequence[str], sho
     assert run_facts.shown_command(argv) == shown
 
 
-def test_all_facts() -> None:
+def test_all_facts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "find_tool", lambda name: f"/usr/bin/{name}")
+
     def runner(argv: Sequence[str], **_: Any) -> process.Completed:
         return process.Completed(0, "# branch.oid abc\n# branch.head main\n", "")
 
