@@ -39,6 +39,8 @@ APART_SECONDS = 1.2
 SAMPLE = Path(__file__).with_name("oracle_objects.yml")
 MADE_BY_SERVER = {"uid", "resourceVersion", "creationTimestamp", "generation", "managedFields"}
 MADE_PER_OBJECT = {"clusterIP", "clusterIPs", "batch.kubernetes.io/controller-uid", "controller-uid", "volumeName"}
+# Its controller adds it a moment after the object was made.
+MADE_LATER = {"deployment.kubernetes.io/revision"}
 
 # Objects of which kubernetes.core always says that they changed, and why that is not so.
 KNOWN = {"NetworkPolicy.networking.k8s.io oracle/one": "its empty `ingress: []` moves resourceVersion, nothing else"}
@@ -150,8 +152,9 @@ def neutral(text: str, tool: str) -> str:
 def cleaned(value: Any) -> Any:
     """Drop status and whatever the server makes up for each object."""
     if isinstance(value, dict):
-        dropped = MADE_BY_SERVER | MADE_PER_OBJECT | {"status"}
-        return {key: cleaned(item) for key, item in value.items() if key not in dropped}
+        dropped = MADE_BY_SERVER | MADE_PER_OBJECT | MADE_LATER | {"status"}
+        kept = {key: cleaned(item) for key, item in value.items() if key not in dropped}
+        return kept if kept.get("annotations", True) else {k: v for k, v in kept.items() if k != "annotations"}
     return [cleaned(item) for item in value] if isinstance(value, list) else value
 
 
