@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from ansible_collections.kontrol.platform.plugins.module_utils import quantities
+from ansible_collections.kontrol.platform.plugins.module_utils import limits, quantities
 from ansible_collections.kontrol.platform.plugins.module_utils.problems import Problem
-from ansible_collections.kontrol.platform.plugins.module_utils.rules.mesh import CPU
 
 if TYPE_CHECKING:
     from ansible_collections.kontrol.platform.plugins.module_utils.rules import Block
@@ -14,40 +13,34 @@ if TYPE_CHECKING:
 REQUIRES: tuple[str, ...] = ("region", "foundation", "cluster", "mesh")
 AFTER: tuple[str, ...] = ("monitoring", "telemetry")
 
-_QUANTITY: Final = (f"^{quantities.PATTERN}$", quantities.MEANING)
-_LABEL: Final = ("^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", "a DNS label (a-z, 0-9 and -)")
 PATTERNS: Final = {
-    "cpu": CPU,
-    "memory": _QUANTITY,
-    "server_memory": _QUANTITY,
-    "storage": _QUANTITY,
-    "storage_class": (
-        "^([a-z0-9]([a-z0-9.-]*[a-z0-9])?)?$",
-        "the name of a StorageClass, or nothing for the default one",
-    ),
-    "clients[].namespace": _LABEL,
-    "clients[].service_account": _LABEL,
+    "cpu": limits.CPU,
+    "memory": limits.QUANTITY,
+    "server_memory": limits.QUANTITY,
+    "storage": limits.QUANTITY,
+    "storage_class": limits.STORAGE_CLASS,
+    **limits.CLIENTS,
 }
 HEADROOM: Final = "256Mi"
 """What the process needs beside what `max_server_memory_usage` counts: code, stacks, allocator, page cache."""
 LEAST_SERVER_MEMORY: Final = "512Mi"
 """Below this the server refuses ordinary queries (ClickHouse's own guide names more for production)."""
-LEAST_STORAGE: Final = "1Gi"
-TIMEOUT_SECONDS: Final = (30, 3600)
 
 
 def rules(block: Block, region: dict[str, Block]) -> list[Problem]:
     """Return the problems of the block: memory that does not add up, replicas that nobody has run."""
     del region
-    return [*_memory(block), *_storage(block), *_replicas(block), *_timeout(block)]
+    return [
+        *_memory(block),
+        *limits.at_least("clickhouse", block, "storage", limits.LEAST_STORAGE),
+        *_replicas(block),
+        *limits.timeout("clickhouse", block),
+    ]
 
 
 def _memory(block: Block) -> list[Problem]:
     server, limit, headroom = map(quantities.to_bytes, (block["server_memory"], block["memory"], HEADROOM))
-    problems = []
-    if server < quantities.to_bytes(LEAST_SERVER_MEMORY):
-        message = f"Expected at least {LEAST_SERVER_MEMORY}"
-        problems.append(Problem("", "clickhouse.server_memory", block["server_memory"], message))
+    problems = limits.at_least("clickhouse", block, "server_memory", LEAST_SERVER_MEMORY)
     if server + headroom > limit:
         total = quantities.to_text(server + headroom)
         message = (
@@ -58,21 +51,8 @@ def _memory(block: Block) -> list[Problem]:
     return problems
 
 
-def _storage(block: Block) -> list[Problem]:
-    if quantities.to_bytes(block["storage"]) >= quantities.to_bytes(LEAST_STORAGE):
-        return []
-    return [Problem("", "clickhouse.storage", block["storage"], f"Expected at least {LEAST_STORAGE}")]
-
-
 def _replicas(block: Block) -> list[Problem]:
     if block["replicas"] == 1:
         return []
     message = "Expected 1: replication needs Keeper, which this project has not run on a real server yet"
     return [Problem("", "clickhouse.replicas", block["replicas"], message)]
-
-
-def _timeout(block: Block) -> list[Problem]:
-    low, high = TIMEOUT_SECONDS
-    if low <= block["wait_timeout"] <= high:
-        return []
-    return [Problem("", "clickhouse.wait_timeout", block["wait_timeout"], f"Expected {low} to {high} seconds")]

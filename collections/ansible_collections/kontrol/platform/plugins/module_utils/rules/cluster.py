@@ -5,6 +5,7 @@ from __future__ import annotations
 from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Final
 
+from ansible_collections.kontrol.platform.plugins.module_utils import limits
 from ansible_collections.kontrol.platform.plugins.module_utils.problems import Problem
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ second node beside the first.
 """
 PRIVATE: Final = tuple(map(IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")))
 """RFC 1918 and RFC 6598: what is never a public address."""
-TIMEOUT_SECONDS: Final = (30, 3600)
 
 
 def rules(block: Block, region: dict[str, Block]) -> list[Problem]:
@@ -31,11 +31,7 @@ def rules(block: Block, region: dict[str, Block]) -> list[Problem]:
     if not problems and pods and services and pods.overlaps(services):
         message = f'The network overlaps cluster.pod_cidr "{pods}"'
         problems.append(Problem("", "cluster.service_cidr", block["service_cidr"], message))
-    low, high = TIMEOUT_SECONDS
-    if not low <= block["wait_timeout"] <= high:
-        message = f"Expected {low} to {high} seconds"
-        problems.append(Problem("", "cluster.wait_timeout", block["wait_timeout"], message))
-    return problems
+    return [*problems, *limits.timeout("cluster", block)]
 
 
 def network(text: str) -> IPv4Network | None:

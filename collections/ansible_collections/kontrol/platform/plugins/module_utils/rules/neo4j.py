@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from ansible_collections.kontrol.platform.plugins.module_utils import quantities
+from ansible_collections.kontrol.platform.plugins.module_utils import limits, quantities
 from ansible_collections.kontrol.platform.plugins.module_utils.problems import Problem
-from ansible_collections.kontrol.platform.plugins.module_utils.rules.mesh import CPU
 
 if TYPE_CHECKING:
     from ansible_collections.kontrol.platform.plugins.module_utils.rules import Block
@@ -14,20 +13,14 @@ if TYPE_CHECKING:
 REQUIRES: tuple[str, ...] = ("region", "foundation", "cluster", "mesh")
 AFTER: tuple[str, ...] = ("monitoring", "telemetry", "clickhouse")
 
-_QUANTITY: Final = (f"^{quantities.PATTERN}$", quantities.MEANING)
-_LABEL: Final = ("^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", "a DNS label (a-z, 0-9 and -)")
 PATTERNS: Final = {
-    "cpu": CPU,
-    "memory": _QUANTITY,
-    "heap": _QUANTITY,
-    "page_cache": _QUANTITY,
-    "storage": _QUANTITY,
-    "storage_class": (
-        "^([a-z0-9]([a-z0-9.-]*[a-z0-9])?)?$",
-        "the name of a StorageClass, or nothing for the default one",
-    ),
-    "clients[].namespace": _LABEL,
-    "clients[].service_account": _LABEL,
+    "cpu": limits.CPU,
+    "memory": limits.QUANTITY,
+    "heap": limits.QUANTITY,
+    "page_cache": limits.QUANTITY,
+    "storage": limits.QUANTITY,
+    "storage_class": limits.STORAGE_CLASS,
+    **limits.CLIENTS,
 }
 OVERHEAD: Final = "384Mi"
 """What Java and the server need beside heap and page cache: classes, compiled code, threads, network buffers.
@@ -36,27 +29,19 @@ Measured on 5.26.30 without load: 126 MB (446 MB resident with a heap of 256 MiB
 """
 LEAST_HEAP: Final = "256Mi"
 LEAST_PAGE_CACHE: Final = "32Mi"
-LEAST_STORAGE: Final = "1Gi"
-TIMEOUT_SECONDS: Final = (30, 3600)
 
 
 def rules(block: Block, region: dict[str, Block]) -> list[Problem]:
     """Return the problems of the block: memory that does not add up, an edition whose licence nobody accepted."""
     del region
     return [
-        *_least(block, "heap", LEAST_HEAP),
-        *_least(block, "page_cache", LEAST_PAGE_CACHE),
+        *limits.at_least("neo4j", block, "heap", LEAST_HEAP),
+        *limits.at_least("neo4j", block, "page_cache", LEAST_PAGE_CACHE),
         *_memory(block),
-        *_least(block, "storage", LEAST_STORAGE),
+        *limits.at_least("neo4j", block, "storage", limits.LEAST_STORAGE),
         *_edition(block),
-        *_timeout(block),
+        *limits.timeout("neo4j", block),
     ]
-
-
-def _least(block: Block, option: str, least: str) -> list[Problem]:
-    if quantities.to_bytes(block[option]) >= quantities.to_bytes(least):
-        return []
-    return [Problem("", f"neo4j.{option}", block[option], f"Expected at least {least}")]
 
 
 def _memory(block: Block) -> list[Problem]:
@@ -78,10 +63,3 @@ def _edition(block: Block) -> list[Problem]:
         return [Problem("", "neo4j.accept_licence", block["accept_licence"], message)]
     message = "Expected community: this project has not run another edition on a real server yet"
     return [Problem("", "neo4j.edition", block["edition"], message)]
-
-
-def _timeout(block: Block) -> list[Problem]:
-    low, high = TIMEOUT_SECONDS
-    if low <= block["wait_timeout"] <= high:
-        return []
-    return [Problem("", "neo4j.wait_timeout", block["wait_timeout"], f"Expected {low} to {high} seconds")]
