@@ -13,6 +13,7 @@ from ansible.utils.display import Display
 from ansible_collections.kontrol.platform.plugins.module_utils import access, identity, state
 from ansible_collections.kontrol.platform.plugins.module_utils.action_base import KontrolAction
 from ansible_collections.kontrol.platform.plugins.module_utils.api import Api
+from ansible_collections.kontrol.platform.plugins.module_utils.checks import check
 from ansible_collections.kontrol.platform.plugins.module_utils.drivers.base import (
     CREATING,
     ClusterSpec,
@@ -25,7 +26,6 @@ from ansible_collections.kontrol.platform.plugins.module_utils.identity import I
 from ansible_collections.kontrol.platform.plugins.module_utils.proof import installation
 from ansible_collections.kontrol.platform.plugins.module_utils.region_run import (
     RegionRun,
-    check,
     current_run,
     entry,
     keeping,

@@ -11,12 +11,12 @@ from ansible.utils.display import Display
 from ansible_collections.kontrol.platform.plugins.module_utils import identity
 from ansible_collections.kontrol.platform.plugins.module_utils.action_base import KontrolAction
 from ansible_collections.kontrol.platform.plugins.module_utils.backup_store import ACCESS_SECRET, SECRET_SECRET
+from ansible_collections.kontrol.platform.plugins.module_utils.checks import check
 from ansible_collections.kontrol.platform.plugins.module_utils.drivers.base import load_record
 from ansible_collections.kontrol.platform.plugins.module_utils.errors import KontrolError
 from ansible_collections.kontrol.platform.plugins.module_utils.region_run import (
     PERSON_FILE,
     RegionRun,
-    check,
     current_run,
     entry,
     keeping,

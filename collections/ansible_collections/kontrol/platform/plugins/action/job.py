@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from ansible_collections.kontrol.platform.plugins.module_utils.action_base import KontrolAction
+from ansible_collections.kontrol.platform.plugins.module_utils.checks import check
 from ansible_collections.kontrol.platform.plugins.module_utils.jobs import (
     USER,
     JobError,
@@ -41,11 +42,7 @@ def run_jobs(path: str, component: str, jobs: list[dict[str, Any]]) -> list[JobR
 
 def failed_checks(results: list[JobResult]) -> list[dict[str, Any]]:
     """Return a failed check for every Job without a result."""
-    return [
-        {"check": "Job ran", "target": result.name, "expected": "a result", "seen": result.error, "ok": False}
-        for result in results
-        if result.error
-    ]
+    return [check("Job ran", result.name, "a result", result.error, ok=False) for result in results if result.error]
 
 
 class ActionModule(KontrolAction):

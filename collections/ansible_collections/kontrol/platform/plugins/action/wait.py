@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from ansible_collections.kontrol.platform.plugins.module_utils.action_base import KontrolAction
+from ansible_collections.kontrol.platform.plugins.module_utils.checks import check
 from ansible_collections.kontrol.platform.plugins.module_utils.errors import KontrolError
 from ansible_collections.kontrol.platform.plugins.module_utils.kube import fields, session
 from ansible_collections.kontrol.platform.plugins.module_utils.kube.client import Client
@@ -86,7 +87,5 @@ def _applied(client: Client, component: str | None) -> set[ObjectId]:
 def _red(waited: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return a failed check for each object that is not as it was applied."""
     return [
-        {"check": "applied and ready", "target": one["object"], "expected": DONE, "seen": one["note"], "ok": False}
-        for one in waited
-        if one["state"] != DONE
+        check("applied and ready", one["object"], DONE, one["note"], ok=False) for one in waited if one["state"] != DONE
     ]

@@ -6,6 +6,8 @@ import base64
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
+from ansible_collections.kontrol.platform.plugins.module_utils import checks
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -60,10 +62,5 @@ def check(pod: str, found: Iterable[str], looked_into: int, containers: int) -> 
     """
     wrong = list(found)
     seen = f"none; read in {looked_into} of {containers} containers, in all by manifest"
-    return {
-        "check": "no secret in an environment",
-        "target": pod,
-        "expected": "none",
-        "seen": "; ".join(wrong) if wrong else seen,
-        "ok": not wrong and containers > 0,
-    }
+    ok = not wrong and containers > 0
+    return checks.check("no secret in an environment", pod, "none", "; ".join(wrong) if wrong else seen, ok)

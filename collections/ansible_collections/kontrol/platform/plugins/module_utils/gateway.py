@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from ansible_collections.kontrol.platform.plugins.module_utils import sidecars
+from ansible_collections.kontrol.platform.plugins.module_utils import checks, sidecars
 
 Object = dict[str, Any]
 
@@ -89,13 +89,10 @@ def sent_checks(answer: Object | None, component: str) -> list[Object]:
         component: Name of the target in the report.
     """
     asked = {"span": "a span is counted", "log": "a log is taken", "passed_on": "logs and spans are passed on"}
+    expected, silent = "found in the gateway's numbers", "no answer of the client"
     return [
-        {
-            "check": check,
-            "target": component,
-            "expected": "found in the gateway's numbers",
-            "seen": answer["seen"][name] if answer else "no answer of the client",
-            "ok": bool(answer and answer[name]),
-        }
-        for name, check in asked.items()
+        checks.check(
+            what, component, expected, answer["seen"][name] if answer else silent, bool(answer and answer[name])
+        )
+        for name, what in asked.items()
     ]

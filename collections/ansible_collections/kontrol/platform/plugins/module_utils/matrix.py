@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from ansible_collections.kontrol.platform.plugins.module_utils.checks import check
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -91,19 +93,19 @@ def judge(pods: list[Object], answers: Mapping[str, Iterable[Object]]) -> list[O
         answers: Place -> what the probe there reported.
     """
     if not pods:
-        return [_check("pods of the mesh", "all", "at least one", "none", ok=False)]
+        return [check("pods of the mesh", "all", "at least one", "none", ok=False)]
     asked = [
-        check
+        made
         for place in (OUTSIDE, DENIED)
-        for check in _compared(place, strangers(pods, place), answers.get(place) or [])
+        for made in _compared(place, strangers(pods, place), answers.get(place) or [])
     ]
-    return [*(check for pod in pods for check in _ports_checks(pod)), *asked]
+    return [*(_declares(pod) for pod in pods), *asked]
 
 
 def judge_allowed(pods: list[Object], opened: list[Object], answers: Iterable[Object] | None) -> list[Object]:
     """Return the checks of who is allowed: what is open answers, everything else refuses; no pod at all is red."""
     if not pods:
-        return [_check("pods of the component", "all", "at least one", "none", ok=False)]
+        return [check("pods of the component", "all", "at least one", "none", ok=False)]
     listen = [_listens(pods, item["port"]) for item in opened]
     return [*listen, *_compared(ALLOWED, allowed(pods, opened), answers or [])]
 
@@ -113,18 +115,18 @@ def _listens(pods: list[Object], port: int) -> Object:
     owners = [pod for pod in pods if port in pod["declared"]]
     silent = [pod["name"] for pod in owners if port not in pod["ports"]]
     seen = f"not in {', '.join(silent)}" if silent else f"in {len(owners)} pods"
-    return _check(
+    return check(
         "open port listens", f"port {port}", "in each pod that declares it", seen, ok=bool(owners) and not silent
     )
 
 
-def _ports_checks(pod: Object) -> list[Object]:
+def _declares(pod: Object) -> Object:
     """Check that all that a pod listens on is declared: by a container port, or by the sidecar's design."""
     own = {*CAPTURE_PORTS, *SIDECAR_PORTS}
     undeclared = [port for port in pod["ports"] if port not in own and port not in pod["declared"]]
     expected = _listed(pod["declared"]) if pod["declared"] else "none but the sidecar's"
     seen = f"undeclared: {_listed(undeclared)}" if undeclared else "all declared"
-    return [_check("listening ports are declared", pod["name"], expected, seen, ok=not undeclared)]
+    return check("listening ports are declared", pod["name"], expected, seen, ok=not undeclared)
 
 
 def _compared(place: str, endpoints: Iterable[Object], answers: Iterable[Object]) -> list[Object]:
@@ -142,8 +144,8 @@ def _judged(place: str, endpoint: Object, answer: Object | None) -> Object:
         ok = answer is not None and _answers(endpoint, answer)
     else:
         expected, ok = "refused by the mesh", answer is not None and _refused(place, port, endpoint, answer)
-    check = _check(f"port, {_WHO[place]}", endpoint["name"], expected, _seen(answer), ok=ok)
-    return check | {"owner": OWNER, "reason": exception} if exception else check
+    made = check(f"port, {_WHO[place]}", endpoint["name"], expected, _seen(answer), ok=ok)
+    return made | {"owner": OWNER, "reason": exception} if exception else made
 
 
 def _answers(endpoint: Object, answer: Object) -> bool:
@@ -173,7 +175,3 @@ def _seen(answer: Object | None) -> str:
 
 def _listed(ports: Iterable[int]) -> str:
     return ", ".join(map(str, ports)) or "none"
-
-
-def _check(name: str, target: str, expected: str, seen: str, *, ok: bool) -> Object:
-    return {"check": name, "target": target, "expected": expected, "seen": seen, "ok": ok}

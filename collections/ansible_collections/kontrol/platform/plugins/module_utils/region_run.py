@@ -147,11 +147,6 @@ def entry(object_id: str, verb: str, known: str = "server") -> dict[str, Any]:
     return {"object": object_id, "verb": verb, "known": known}
 
 
-def check(name: str, target: str, expected: str, seen: str, *, ok: bool) -> dict[str, Any]:
-    """Return one line of a task's kontrol_checks."""
-    return {"check": name, "target": target, "expected": expected, "seen": seen, "ok": ok}
-
-
 def verified(what: str, checks: list[dict[str, Any]]) -> dict[str, Any]:
     """Return the result of a task that checked something.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from ansible_collections.kontrol.platform.plugins.module_utils import matrix, meshed
+from ansible_collections.kontrol.platform.plugins.module_utils.checks import check
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -17,11 +18,6 @@ PORTS: Final = "ports"
 """The step of a Job that probes ports."""
 SETTLE_SECONDS: Final = 5.0
 """How long a probe repeats while the answer is not as wanted: new configuration takes a second or two to a sidecar."""
-
-
-def check(name: str, target: str, expected: str, seen: str, ok: bool) -> Object:
-    """Return one check of a report."""
-    return {"check": name, "target": target, "expected": expected, "seen": seen, "ok": ok}
 
 
 def stranger_jobs(pods: list[Object], image: str) -> list[Object]:

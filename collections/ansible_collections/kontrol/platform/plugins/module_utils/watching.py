@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from ansible_collections.kontrol.platform.plugins.module_utils.verification import check
+from ansible_collections.kontrol.platform.plugins.module_utils.checks import check
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

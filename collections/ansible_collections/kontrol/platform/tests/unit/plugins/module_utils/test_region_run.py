@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.kontrol.platform.plugins.module_utils import paths, process, region_run
+from ansible_collections.kontrol.platform.plugins.module_utils.checks import check
 from ansible_collections.kontrol.platform.plugins.module_utils.errors import KontrolError
 from ansible_collections.kontrol.platform.plugins.module_utils.region_run import RegionRun
 from ansible_collections.kontrol.platform.tests.unit.plugins.module_utils.fakes import FakeTools
@@ -59,7 +60,7 @@ def test_a_result_is_changed_when_an_object_is() -> None:
 
 
 def test_a_red_check_and_no_check_fail() -> None:
-    green = region_run.check("c", "t", "e", "s", ok=True)
+    green = check("c", "t", "e", "s", ok=True)
     assert region_run.verified("it", [green]) == {"changed": False, "kontrol_checks": [green]}
     for checks in ([], [green, {**green, "ok": False}]):
         with pytest.raises(KontrolError, match="Verify of it failed") as caught:
