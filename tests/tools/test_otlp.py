@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from images.tools.kontrol_tools import otlp
+from tests.tools.conftest import Quiet, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,7 +43,7 @@ class Gateway:
 def gateway() -> Iterator[Gateway]:
     state = Gateway()
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet, BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.answer(200, state.page())
 
@@ -57,14 +57,8 @@ def gateway() -> Iterator[Gateway]:
             self.end_headers()
             self.wfile.write(text.encode())
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name of the base class
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        state.port = server.server_address[1]
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    with serving(Handler) as state.port:
         yield state
-        server.shutdown()
 
 
 def send(gateway: Gateway) -> dict[str, Any]:

@@ -8,13 +8,14 @@ import time
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
 
 from images.tools.kontrol_tools import alerts, prometheus
 from images.tools.kontrol_tools.errors import ToolError
+from tests.tools.conftest import Quiet, serving
 
 EXPRESSION = {
     "type": "binaryExpr",
@@ -59,7 +60,7 @@ def fake() -> Fake:
 
 @pytest.fixture
 def step(fake: Fake) -> Iterator[dict[str, Any]]:
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet, BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             url = urllib.parse.urlsplit(self.path)
             body = json.dumps({"status": "success", "data": fake.answer(url.path, urllib.parse.parse_qs(url.query))})
@@ -67,20 +68,15 @@ def step(fake: Fake) -> Iterator[dict[str, Any]]:
             self.end_headers()
             self.wfile.write(body.encode())
 
-        def log_message(self, *_args: Any) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    with serving(Handler) as port:
         targets = [{"job": "db", "series": ["db_errors"]}]
         yield {
             "host": "127.0.0.1",
-            "port": server.server_port,
+            "port": port,
             "targets": targets,
             "groups": ["db-alerts"],
             "settle": 0,
         }
-        server.shutdown()
 
 
 def test_all_is_seen(step: dict[str, Any]) -> None:

@@ -35,6 +35,13 @@ class Prometheus:
 
     def __init__(self, host: str, port: int) -> None:
         self._base = f"http://{host}:{port}/api/v1/"
+        self._parsed: dict[str, set[tuple[str, str]]] = {}
+
+    def reads(self, expression: str) -> set[tuple[str, str]]:
+        """Return what an expression reads, as `selectors` does; it is parsed once, however often it is looked at."""
+        if expression not in self._parsed:
+            self._parsed[expression] = set(selectors(self.ask("parse_query", query=expression)))
+        return self._parsed[expression]
 
     def ask(self, path: str, **query: str) -> Any:
         """Return the data of an answer. Raises ToolError when there is none."""
@@ -94,7 +101,7 @@ def _without_series(prometheus: Prometheus, groups: list[Mapping[str, Any]]) -> 
     """Return which rules read a metric that has no series; a label's value that did not occur yet is no fault."""
     readers: dict[tuple[str, str], list[str]] = defaultdict(list)
     for rule in (rule for group in groups for rule in group["rules"]):
-        for reads in set(selectors(prometheus.ask("parse_query", query=rule["query"]))):
+        for reads in prometheus.reads(rule["query"]):
             readers[reads].append(rule["name"])
     names = sorted({name for name, _job in readers} - {"ALERTS"})
     there = prometheus.count(f'{{__name__=~"{"|".join(names)}"}}') if names else {}

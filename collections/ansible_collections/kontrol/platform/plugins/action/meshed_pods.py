@@ -89,8 +89,7 @@ class ActionModule(KontrolAction):
         del task_vars
         if self.check_mode:
             return {"changed": False, "skipped": True, "pods": [], "checks": [], "msg": "Nothing is read in check mode"}
-        store = SecretStore(paths.region_state(args["region"]), process.run)
-        values = {name: store.get(name) for name in store.names()}
+        values = SecretStore(paths.region_state(args["region"]), process.run).values()
         with session.connected(args["kubeconfig"]) as client:
             everyone = client.list("/api/v1/pods")
             services = client.list("/api/v1/services")

@@ -20,7 +20,6 @@ class FilterModule:
         found: dict[str, Callable[..., Any]] = {
             "alertmanager_config": monitoring.alertmanager_config,
             "custom_definitions": monitoring.definitions,
-            "mesh_tls": monitoring.mesh_tls,
             "meshed_endpoint": monitoring.meshed_endpoint,
             "prometheus_rules": monitoring.prometheus_rules,
             "shipped_monitoring": monitoring.shipped,

@@ -23,7 +23,7 @@ DEAD_MAN_SECONDS: Final = 60
 """How often the alert that always fires is told again: a dead-man switch outside should wait for some of these."""
 
 
-def mesh_tls(_port: str = "") -> Object:
+def _mesh_tls() -> Object:
     """Return how Prometheus talks to a meshed pod: with its own certificate of the mesh.
 
     The name is not verified, since a mesh certificate holds an identity (SPIFFE) and no host name; the authority is not
@@ -41,7 +41,7 @@ def meshed_endpoint(port: str, job: str) -> Object:
         job: Value of the label `job`, by which the component names the target in its targets.yml.
     """
     relabelings = [{"targetLabel": "job", "replacement": job}]
-    return {"port": port, "scheme": "https", "tlsConfig": mesh_tls(), "relabelings": relabelings}
+    return {"port": port, "scheme": "https", "tlsConfig": _mesh_tls(), "relabelings": relabelings}
 
 
 def prometheus_rules(role: str, component: str, namespace: str, pages: str = PAGES) -> list[Object]:

@@ -113,13 +113,17 @@ class SecretStore:
         Raises:
             SecretError: when there is no such secret.
         """
-        self._require()
-        values = self._load()
-        if name not in values or name == FILLER:
+        values = self.values()
+        if name not in values:
             raise SecretError(
                 f'Secret "{name}" is not in the store "{self._file}"; ask for it with stored_secret first'
             )
         return values[name]
+
+    def values(self) -> dict[str, str]:
+        """Return all secrets by name, for the price of one decryption."""
+        self._require()
+        return {name: value for name, value in self._load().items() if name != FILLER}
 
     def _require(self) -> None:
         if not self.exists():

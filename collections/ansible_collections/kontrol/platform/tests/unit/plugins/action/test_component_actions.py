@@ -177,7 +177,7 @@ class TestMeshedPods:
 
     @pytest.fixture(autouse=True)
     def store(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        store = SimpleNamespace(names=lambda: ["db/admin"], get=lambda _name: "the-password")
+        store = SimpleNamespace(values=lambda: {"db/admin": "the-password"})
         monkeypatch.setattr(meshed_pods, "SecretStore", lambda *_args: store)
 
     @pytest.fixture

@@ -67,6 +67,16 @@ def test_what_is_asked_for_too_early_is_refused(tmp_path: Path) -> None:
         mine.ensure("a/b", "certificate")
 
 
+def test_all_values_cost_one_decryption(tmp_path: Path) -> None:
+    tools = FakeTools()
+    mine = store(tmp_path, tools)
+    mine.create()
+    mine.ensure_all(["a/b", "c/d"])
+    before = len(tools.calls)
+    assert mine.values() == {"a/b": mine.get("a/b"), "c/d": mine.get("c/d")}
+    assert len(tools.calls) - before == 3
+
+
 def test_a_failed_or_odd_encryption_leaves_the_store_as_it_was(tmp_path: Path) -> None:
     tools = FakeTools()
     mine = store(tmp_path, tools)
