@@ -15,8 +15,9 @@ description:
   - Makes Ansible's workers die when the controller dies.
   - Once M(kontrol.platform.session) has begun a run in a region, it journals each phase before it starts, and collects
     what the tasks' results tell as C(kontrol_objects) and C(kontrol_checks).
-  - At the end it prints the checks as a table, the duration with its definition, and the path of the report
-    (report.html, beside it report.json and junit.xml). In check mode it prints the same and writes nothing.
+  - At the end it prints the checks (a line for each kind that is green, each red one whole; all of them with C(-v)),
+    the duration with its definition, and the path of the report (report.html, beside it report.json and junit.xml).
+    In check mode it prints the same and writes nothing.
   - On a terminal a live line tells the phase, the task and the times; it is off without colour (E(NO_COLOR),
     E(ANSIBLE_NOCOLOR)), on a dumb terminal, in CI and with any stdout callback but the default one. Where nothing was
     said for 15 seconds (30 seconds elsewhere than on a terminal) a plain line tells which task goes on.
@@ -51,7 +52,7 @@ from ansible_collections.kontrol.platform.plugins.module_utils import (
     state,
 )
 from ansible_collections.kontrol.platform.plugins.module_utils.progress import Progress, Screen, can_be_live
-from ansible_collections.kontrol.platform.plugins.module_utils.text_table import checks_table
+from ansible_collections.kontrol.platform.plugins.module_utils.text_table import checks_summary, checks_table
 
 if TYPE_CHECKING:
     from ansible.executor.stats import AggregateStats
@@ -208,7 +209,8 @@ class CallbackModule(CallbackBase):
     def _close(self, record: run_record.RunRecord, *, ok: bool) -> None:
         if record.checks:
             self._say("")
-            for line in checks_table(record.checks):
+            tell = checks_table if self._display.verbosity else checks_summary
+            for line in tell(record.checks):
                 self._say(line, C.COLOR_ERROR if line.startswith("FAIL") else None)
         ended = record.end(ok=ok)
         for line in summary_lines(record, ended):

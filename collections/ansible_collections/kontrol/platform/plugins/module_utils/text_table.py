@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
 WIDTH: Final = 100
 GAP: Final = "  "
 NARROWEST: Final = 8
+MOST_EXPECTATIONS: Final = 3
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], width: int = WIDTH) -> list[str]:
@@ -34,6 +36,32 @@ def checks_table(checks: Sequence[dict[str, Any]], width: int = WIDTH) -> list[s
     return table(["", "check", "target", "expected", "seen"], rows, width)
 
 
+def checks_summary(checks: Sequence[dict[str, Any]], width: int = WIDTH) -> list[str]:
+    """Return a line for each kind of check that is green, and each failed check whole, last: there the eye is.
+
+    What several checks of a kind expect is counted: "refused 35, answers 200 3". A check that is alone shows what was
+    seen. The report has all of them.
+    """
+    kinds: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for one in checks:
+        if one["ok"]:
+            kinds.setdefault((str(one.get("component", "")), one["check"]), []).append(one)
+    rows = [["ok", component, name, str(len(same)), _told(same)] for (component, name), same in kinds.items()]
+    lines = table(["", "component", "check", "", "seen"], rows, width) if rows else []
+    failed = [one for one in checks if not one["ok"]]
+    return lines + ([""] if lines and failed else []) + (checks_table(failed, width) if failed else [])
+
+
+def _told(same: Sequence[dict[str, Any]]) -> str:
+    """Return what checks of one kind have in common."""
+    if len(same) == 1:
+        return f"{same[0]['target']}: {same[0]['seen']}"
+    counted = Counter(str(one["expected"]) for one in same)
+    if len(counted) > MOST_EXPECTATIONS:
+        return "each as expected"
+    return ", ".join(f"{text} {number}" if len(counted) > 1 else text for text, number in counted.most_common())
+
+
 def _widths(rows: Sequence[Sequence[str]], room: int) -> list[int]:
     """Return a width per column: what it needs, the widest ones made narrower until all fit."""
     widths = [
@@ -45,7 +73,9 @@ def _widths(rows: Sequence[Sequence[str]], room: int) -> list[int]:
 
 
 def _wrapped(cell: str, width: int) -> list[str]:
-    return [part for line in cell.splitlines() for part in textwrap.wrap(line, max(width, 1))] or [""]
+    """Return the lines of a cell; names are not broken at their hyphens: they can be searched for and copied."""
+    wrapped = [textwrap.wrap(line, max(width, 1), break_on_hyphens=False) for line in cell.splitlines()]
+    return [part for parts in wrapped for part in parts] or [""]
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:

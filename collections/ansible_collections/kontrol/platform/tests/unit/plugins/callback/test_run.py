@@ -20,6 +20,8 @@ ROLE_TASK = "/p/roles/region/tasks/verify_all.yml:7"
 
 
 class Screen:
+    verbosity = 0
+
     def __init__(self) -> None:
         self.lines: list[str] = []
 
@@ -57,6 +59,20 @@ def result(host: str = "r", **content: Any) -> Any:
 def begin(callback: plugin.CallbackModule, folder: Path | None, region: str = "r") -> None:
     session = {"region": region, "folder": str(folder or ""), "deviations": {"istio": "built here"}, "target": TARGET}
     callback.v2_runner_on_ok(result(region, kontrol_session=session))
+
+
+@pytest.mark.parametrize(
+    ("verbosity", "line"), [(0, "ok  b          c      2  e"), (1, "ok  c      t       e         s")]
+)
+def test_green_checks_are_told_by_kind_and_each_when_asked(
+    callback: plugin.CallbackModule, tmp_path: Path, verbosity: int, line: str
+) -> None:
+    callback._display.verbosity = verbosity
+    begin(callback, tmp_path)
+    check = {"component": "b", "check": "c", "target": "t", "expected": "e", "seen": "s", "ok": True}
+    callback.v2_runner_on_ok(result(kontrol_checks=[check, check]))
+    callback.v2_playbook_on_stats(stats())
+    assert line in screen(callback)
 
 
 def task(path: str, name: str = "a task") -> Any:

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
-from ansible_collections.kontrol.platform.plugins.module_utils.text_table import checks_table, table
+from ansible_collections.kontrol.platform.plugins.module_utils.text_table import (
+    checks_summary,
+    checks_table,
+    table,
+)
 
 
 def test_columns_are_aligned_and_no_line_ends_with_space() -> None:
@@ -25,3 +29,42 @@ def test_a_failed_check_and_an_exception_stand_out() -> None:
 
 def test_many_wide_columns_stop_shrinking() -> None:
     assert table(["x" * 50] * 12, [], width=20)
+
+
+def test_a_name_is_broken_at_its_hyphens_by_nobody() -> None:
+    lines = table(["a", "b"], [["x" * 30, "PeerAuthentication istio-system/default"]], width=55)
+    assert any(line.endswith("istio-system/default") for line in lines)
+
+
+def check(name: str, target: str, expected: str, seen: str, *, ok: bool = True) -> dict[str, object]:
+    return {"component": "mesh", "check": name, "target": target, "expected": expected, "seen": seen, "ok": ok}
+
+
+def test_green_checks_of_a_kind_are_one_line_and_a_red_one_is_whole_and_last() -> None:
+    lines = checks_summary(
+        [
+            check("port", "pod:1", "refused", "reset"),
+            check("port", "pod:2", "refused", "open 200", ok=False),
+            check("port", "pod:3", "answers", "open 200"),
+            check("port", "pod:4", "refused", "reset"),
+            check("node", "n1", "True", "True"),
+        ],
+    )
+    assert [" ".join(line.split()) for line in lines[2:4]] == [
+        "ok mesh port 3 refused 2, answers 1",
+        "ok mesh node 1 n1: True",
+    ]
+    assert lines[4] == ""
+    assert " ".join(lines[-1].split()) == "FAIL port pod:2 refused open 200"
+    assert not any("pod:3" in line for line in lines)
+
+
+def test_of_many_expectations_none_is_told() -> None:
+    lines = checks_summary([check("ports", f"pod{n}", str(n), "all declared") for n in range(4)])
+    assert lines[-1].endswith("4  each as expected")
+
+
+def test_only_red_checks_make_one_table() -> None:
+    lines = checks_summary([check("port", "pod:2", "refused", "open 200", ok=False)])
+    assert len(lines) == 3
+    assert lines[-1].startswith("FAIL")
