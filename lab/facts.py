@@ -29,6 +29,7 @@ def collect(context: Context) -> dict[str, Any]:
     return {
         "mode": context.mode,
         "registry": context.registry.address,
+        "registry_container": context.registry.container,
         "mirror": str(mirror(context)),
         "tools": {**{name: str(path) for name, path in tools.items() if path.exists()}, "docker": engine.docker()},
         "images": images,

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from ansible_collections.kontrol.platform.plugins.module_utils import yaml_io
+from ansible_collections.kontrol.platform.plugins.module_utils import paths, process, yaml_io
 from ansible_collections.kontrol.platform.plugins.module_utils.action_base import KontrolAction
-from ansible_collections.kontrol.platform.plugins.module_utils.kube import apply, objects, session
+from ansible_collections.kontrol.platform.plugins.module_utils.kube import apply, objects, planned, session
 from ansible_collections.kontrol.platform.plugins.module_utils.kube.fields import Scope
+from ansible_collections.kontrol.platform.plugins.module_utils.secrets import SecretStore
 
 
 class ActionModule(KontrolAction):
@@ -40,6 +41,8 @@ class ActionModule(KontrolAction):
             recreated=frozenset(args["recreated"]),
             check=self.check_mode,
             diff=self.diff_mode,
+            take_back=frozenset(str(task_vars.get("take_back") or "").replace(" ", "").split(",")) - {""},
+            seal=_seal(task_vars),
         )
         if self.check_mode and not args["kubeconfig"]:
             return apply.render(items, options).as_result()
@@ -52,3 +55,9 @@ class ActionModule(KontrolAction):
             content = self.rendered(name, task_vars)
             found += yaml_io.load_all(content, name) if isinstance(content, str) else [content]
         return found
+
+
+def _seal(task_vars: dict[str, Any]) -> planned.Seal:
+    """Return what makes the digests of secret values: under the region's key, where the task works for a region."""
+    region = task_vars.get("region_name")
+    return SecretStore(paths.region_state(str(region)), process.run).seal if region else planned.digest

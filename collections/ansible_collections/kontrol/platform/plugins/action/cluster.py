@@ -70,12 +70,16 @@ class ActionModule(KontrolAction):
         """Make the cluster true; one that was just made gets the identity at once, as part of its making."""
         spec = ClusterSpec(args["pod_cidr"], args["service_cidr"])
         adopt = args["adopt"] == region.region
-        [(name, verb)] = driver.plan(spec, adopt=adopt)
+        changes = driver.replaced(spec) if self.check_mode else []
+        with keeping([entry(driver.object_id, "replace", changes=changes)] if changes else []):
+            [(name, verb)] = driver.plan(spec, adopt=adopt)
         for line in inotify_warnings() if verb == "create" else []:
             Display().warning(line)
         if self.check_mode:
+            stopped = [{"path": "state", "before": "stopped", "after": "running"}] if verb == "update" else []
             claimed = verb == "none" or (verb == "take_over" and carries(region, driver))
-            return result([entry(name, verb), *([] if claimed or verb == "update" else entries("rendered"))])
+            made = [] if claimed or stopped else entries("rendered")
+            return result([entry(name, verb, changes=stopped), *made])
         if verb == "none":
             return result([entry(name, verb)])
         own = identity.load(region.folder)

@@ -83,8 +83,14 @@ def planned(region: RegionRun, image: str) -> list[dict[str, Any]]:
         entry(f"Identity {region.region}", "none" if identity.load(region.folder) else "create"),
         entry(f"SecretStore {region.region}", "none" if store.exists() else "create"),
         *(entry(f"StoredSecret {name}", "none" if name in names else "create") for name in BACKUP_SECRETS),
-        entry(f"BackupStore {region.region}", region.backup_store(image).verdict(credentials)),
+        _told(region, image, region.backup_store(image).verdict(credentials)),
+        *(entry(name, "update", changes=changes) for name, changes in region.stopped_registry()),
     ]
+
+
+def _told(region: RegionRun, image: str, verdict: str) -> dict[str, Any]:
+    changes = region.backup_store(image).changes() if verdict == "update" else []
+    return entry(f"BackupStore {region.region}", verdict, changes=changes)
 
 
 def make(region: RegionRun, image: str) -> list[dict[str, Any]]:
@@ -97,6 +103,9 @@ def make(region: RegionRun, image: str) -> list[dict[str, Any]]:
         objects.append(entry(f"SecretStore {region.region}", "create" if store.create() else "none"))
         made = store.ensure_all(BACKUP_SECRETS)
         objects.extend(entry(f"StoredSecret {name}", "create" if name in made else "none") for name in BACKUP_SECRETS)
+        for name, _changes in region.stopped_registry():
+            region.docker.start(region.lab.registry_container)
+            objects.append(entry(name, "update"))
         verb = region.backup_store(image).ensure(*region.backup_credentials())
         objects.append(entry(f"BackupStore {region.region}", verb))
     return objects

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from ansible.utils.display import Display
 
-from ansible_collections.kontrol.platform.plugins.module_utils import access, identity, lease, state, warden
+from ansible_collections.kontrol.platform.plugins.module_utils import access, identity, lease, plan, state, warden
 from ansible_collections.kontrol.platform.plugins.module_utils.action_base import KontrolAction
 from ansible_collections.kontrol.platform.plugins.module_utils.api import Api
 from ansible_collections.kontrol.platform.plugins.module_utils.drivers.base import Condition
@@ -61,6 +61,7 @@ class ActionModule(KontrolAction):
             "kontrol_session": {
                 "region": args["region"],
                 "folder": "" if self.check_mode else str(folder),
+                "planned": str(private / plan.COLLECTED),
                 "deviations": deviations,
                 "target": target,
             },

@@ -65,6 +65,7 @@ VERBS = frozenset({"begin", "prove", "confirm", "access", "status", "kubeconfig"
 )
 FOR_PROGRAMS = ("json", "jsonl")
 FOR_PERSONS = frozenset({"default", "ansible.builtin.default"})
+REVIEW = "region plan"
 NO_LOG = "hidden: the task is marked no_log"
 IN_ROLE = re.compile(r"/roles/(?P<role>[^/]+)/tasks/(?P<verb>[^/]+)\.yml:")
 
@@ -78,6 +79,11 @@ def phase_of(path: str) -> str:
     """Return role and verb of a task from where it is written; "" for a part of a verb, which has a file of its own."""
     found = IN_ROLE.search(path or "")
     return f"{found['role']} {found['verb']}" if found and found["verb"] in VERBS else ""
+
+
+def _is_planning(task: Task) -> bool:
+    """Return whether a task only looks because a plan is made (roles/region/tasks/plan.yml marks what it includes)."""
+    return bool(task.get_vars().get("kontrol_check"))
 
 
 def component_of(path: str) -> str:
@@ -134,7 +140,7 @@ class CallbackModule(CallbackBase):
     def v2_playbook_on_task_start(self, task: Task, is_conditional: bool) -> None:
         """Journal the phase before its first task is handed to a worker."""
         del is_conditional
-        phase = phase_of(task.get_path() or "")
+        phase = REVIEW if _is_planning(task) else phase_of(task.get_path() or "")
         for record in self._records.values() if phase else ():
             if line := record.enter(phase):
                 self._say(line if len(self._records) == 1 else f"{record.region}: {line}", C.COLOR_VERBOSE)
@@ -175,25 +181,30 @@ class CallbackModule(CallbackBase):
         for one in [whole, *(item for item in whole.get("results") or [] if isinstance(item, dict))]:
             if session := one.get("kontrol_session"):
                 self._begin(host, session)
-            self._print_objects(one.get("kontrol_objects") or [])
+            planning = _is_planning(result.task)
+            self._print_objects([] if planning else one.get("kontrol_objects") or [])
             for line in one.get("kontrol_lines") or []:
                 self._say(line)
             if record := self._records.get(host):
                 if cluster := one.get("kontrol_cluster"):
                     record.reach(cluster)
-                record.add(one, self._component(record, result))
+                component = self._component(record, result)
+                (record.plan if planning else record.add)(one, component)
 
     @staticmethod
     def _component(record: run_record.RunRecord, result: CallbackTaskResult) -> str:
         """Return what a result belongs to: the role that the phase is of, else the one that the task is of."""
-        phase = record.phases[-1].name.partition(" ")[0] if record.phases else ""
-        return phase or component_of(result.task.get_path() or "")
+        of_task = component_of(result.task.get_path() or "")
+        if _is_planning(result.task) or not record.phases:
+            return of_task
+        return record.phases[-1].name.partition(" ")[0] or of_task
 
     def _begin(self, host: str, session: dict[str, Any]) -> None:
         folder = Path(session["folder"]) if session["folder"] else None
         record = run_record.RunRecord(self._run, session["region"], self._playbook, folder, self._started)
         record.deviations = dict(session["deviations"])
         record.target = dict(session.get("target") or {})
+        record.planned = Path(session["planned"]) if session.get("planned") else None
         record.peak = self._peak
         if folder is not None:
             record.about = {**run_facts.facts(sys.argv, paths.project_root()), "mode": _mode()}
@@ -263,7 +274,7 @@ def summary_lines(record: run_record.RunRecord, ended: dict[str, Any]) -> list[s
     lines = [
         "",
         f"Run {record.run} of {what}: {ended['status']}",
-        f"  objects: {objects}; checks: {checks}",
+        *([f"  objects: {objects}; checks: {checks}"] if record.objects or record.checks else []),
         f"  duration: {ended['seconds']} s ({run_record.DURATION})",
     ]
     if record.peak.kib:

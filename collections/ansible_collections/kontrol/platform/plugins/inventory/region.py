@@ -15,8 +15,8 @@ description:
     The plugin ends the command itself, because Ansible would hand a refused file to the next plugin and go on.
   - A source is the folder of one region, a folder of such folders, or a region.yml.
   - Each region is a host in the group C(regions) with the variables C(<role>_<option>) of all its blocks, and
-    C(kontrol_components), C(kontrol_artifacts) and C(kontrol_root).
-  - Extra variables other than C(adopt), C(confirm) and C(kubeconfig) are refused unless they repeat the spec.
+    C(kontrol_components), C(kontrol_artifacts), C(kontrol_check) and C(kontrol_root).
+  - Extra variables other than C(adopt), C(confirm), C(kubeconfig) and C(plan) are refused unless they repeat the spec.
 notes:
   - The file ansible.cfg enables this plugin alone and sets C(any_unparsed_is_failed), for what no plugin is asked
     about, such as an empty folder.
@@ -96,7 +96,8 @@ class InventoryModule(BaseInventoryPlugin):
         raise Refused(1)
 
     def _add(self, region: spec.Region, shared: dict[str, Any]) -> None:
-        own = {"kontrol_components": region.components, "ansible_connection": "local"}
+        own: dict[str, Any] = {"kontrol_components": region.components, "ansible_connection": "local"}
+        own["kontrol_check"] = bool(context.CLIARGS.get("check"))  # a play that plans says true by itself
         interpreter = {"ansible_python_interpreter": sys.executable}  # a local host would look for some other Python
         self.inventory.add_group(GROUP)
         self.inventory.add_host(region.name, group=GROUP)

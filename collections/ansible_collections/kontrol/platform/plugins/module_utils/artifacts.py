@@ -42,6 +42,8 @@ class LabFacts:
     """`lab`: charts and images come from the mirror and the loopback registry; `online`: as pinned."""
     registry: str = ""
     """Address of the loopback registry, such as localhost:5001."""
+    registry_container: str = ""
+    """Name of its container."""
     mirror: str = ""
     """Absolute folder with `charts/<name>-<version>` and `manifests/<artifact>-<version>.yaml`."""
     tools: dict[str, str] = field(default_factory=dict)

@@ -77,6 +77,14 @@ class BackupStore:
         same = _labels(found).get(CONFIG_LABEL) == wanted
         return "none" if same and found.get("State", {}).get("Running") else "update"
 
+    def changes(self) -> list[dict[str, Any]]:
+        """Return what of a store that is there would change, for a plan: path, before, after."""
+        found = self.docker.container(self.name) or {}
+        status = str(found.get("State", {}).get("Status", "absent"))
+        if status != "running":
+            return [{"path": "state", "before": status, "after": "running"}]
+        return [{"path": "configuration", "before": _labels(found).get(CONFIG_LABEL), "after": "as declared"}]
+
     def ensure(self, access: str, secret: str) -> str:
         """Make the store run as declared; data stays what it is. Return the verdict that was carried out."""
         verdict = self.verdict(lambda: (access, secret))

@@ -102,6 +102,15 @@ class RegionRun:
         store = self.secret_store()
         return store.get(ACCESS_SECRET), store.get(SECRET_SECRET)
 
+    def stopped_registry(self) -> list[tuple[str, list[dict[str, str]]]]:
+        """Return (object, changes) of the registry that the nodes here pull from, where it is there and stopped."""
+        name = self.lab.registry_container
+        found = self.docker.container(name) if name else None
+        status = str((found or {}).get("State", {}).get("Status", ""))
+        if not status or status == "running":
+            return []
+        return [(f"Registry {name}", [{"path": "state", "before": status, "after": "running"}])]
+
     def pulled_from(self, image: str) -> str:
         """Return the reference under which this machine's engine gets an image: where there is a lab, its registry."""
         if not self.lab.active or not image:
@@ -142,9 +151,9 @@ def current_holder(region: str) -> Holder:
     )
 
 
-def entry(object_id: str, verb: str, known: str = "server") -> dict[str, Any]:
-    """Return one line of a task's kontrol_objects."""
-    return {"object": object_id, "verb": verb, "known": known}
+def entry(object_id: str, verb: str, known: str = "server", **more: Any) -> dict[str, Any]:
+    """Return one line of a task's kontrol_objects; `changes` tells a plan what would change, see kube/planned.py."""
+    return {"object": object_id, "verb": verb, "known": known, **more}
 
 
 def verified(what: str, checks: list[dict[str, Any]]) -> dict[str, Any]:

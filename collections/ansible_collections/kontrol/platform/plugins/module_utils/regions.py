@@ -10,6 +10,7 @@ from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any, Final
 
+from ansible_collections.kontrol.platform.plugins.module_utils.extra_vars import EXTRA_VARS
 from ansible_collections.kontrol.platform.plugins.module_utils.paths import shown
 from ansible_collections.kontrol.platform.plugins.module_utils.problems import HIDDEN, MISSING, Problem, quoted
 from ansible_collections.kontrol.platform.plugins.module_utils.rules.cluster import NETWORKS, network
@@ -22,8 +23,6 @@ from ansible_collections.kontrol.platform.plugins.module_utils.spec import (
     read_region,
 )
 
-EXTRA_VARS: Final = ("adopt", "confirm", "kubeconfig")
-"""What a person may decide on the command line; all else is declared."""
 EXTRA: Final = "--extra-vars"
 NOBODYS_SOURCE: Final = "/etc/ansible/hosts"
 """What Ansible names as source when nobody did."""

@@ -5,16 +5,12 @@ Fed from the report (`report.json`) alone. Layout stands in report.html.j2 and r
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections import Counter
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any, Final
 
-from jinja2 import Environment, StrictUndefined
+from ansible_collections.kontrol.platform.plugins.module_utils import html_page
 
-FOLDER: Final = Path(__file__).parent
 VERDICTS: Final = {"ok": "succeeded", "failed": "failed", "interrupted": "was interrupted", "killed": "was killed"}
 MARKS: Final = {"ok": "\u2713", "failed": "\u2717"}
 OF_PLACE: Final = {
@@ -42,13 +38,7 @@ Report = dict[str, Any]
 
 def render(report: Report) -> str:
     """Return the page of a report of format 1."""
-    css = (FOLDER / "report.css").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(f"\n{css}".encode()).digest()).decode()
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string((FOLDER / "report.html.j2").read_text(encoding="utf-8"))
-    return template.render(
-        report=report, css=css, css_digest=digest, places=PLACES, task_name=task_name, **view(report)
-    )
+    return html_page.render("report.html.j2", report=report, places=PLACES, task_name=task_name, **view(report))
 
 
 def view(report: Report) -> dict[str, Any]:

@@ -41,6 +41,7 @@ class RunRecord:
         region: Name of the region.
         playbook: File name of the playbook, without `.yml`.
         folder: Where it is kept; None in check mode, when nothing may be written.
+        planned: Where the verdicts of a look go that is taken before anything is written, for the plan.
         started: When the playbook was read, on the clock given.
         about: What runs on what, see `run_facts.facts`.
         target: The region's driver, profile and components, and its cluster once that is proven.
@@ -62,6 +63,7 @@ class RunRecord:
     objects: list[dict[str, Any]] = field(default_factory=list)
     checks: list[dict[str, Any]] = field(default_factory=list)
     failures: list[dict[str, str]] = field(default_factory=list)
+    planned: Path | None = None
     previous: dict[str, float] = field(default_factory=dict)
     began: str = field(default_factory=state.now)
 
@@ -98,6 +100,12 @@ class RunRecord:
             self._journal("objects", at=state.now(), component=component, changed=changed)
         if checks:
             self._journal("checks", at=state.now(), checks=checks)
+
+    def plan(self, result: dict[str, Any], component: str = "") -> None:
+        """Keep what a task would do; nothing of it was done, so neither journal nor report tells of it."""
+        for one in result.get("kontrol_objects") or []:
+            if self.planned is not None:
+                state.append_line(self.planned, run_report.tagged(one, component))
 
     def fail(self, task: str, message: str, component: str = "") -> None:
         """Journal that a task failed."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import json
 import secrets as random
 from pathlib import Path
@@ -21,6 +23,8 @@ STORE_FILE: Final = "secrets.sops.json"
 UNKNOWN: Final = "__KONTROL_UNKNOWN__"
 PASSWORD_BYTES: Final = 24  # 32 characters of URL-safe base64
 TIMEOUT: Final = 60.0
+SEALED: Final = "sealed:"
+SEAL_DIGITS: Final = 16  # hexadecimal
 FILLER: Final = "kontrol/store"  # SOPS does not encrypt an empty document
 
 
@@ -124,6 +128,15 @@ class SecretStore:
         """Return all secrets by name, for the price of one decryption."""
         self._require()
         return {name: value for name, value in self._load().items() if name != FILLER}
+
+    def seal(self, text: str) -> str:
+        """Return a digest of a secret value under the region's key: it can be compared, and not be guessed at.
+
+        Without a key, in a region that is not made yet, no value is secret: what would be is not known.
+        """
+        key = self._key.read_bytes() if self._key.is_file() else b""
+        sealed = hmac.new(hashlib.sha256(b"kontrol plan\0" + key).digest(), text.encode(), hashlib.sha256)
+        return SEALED + sealed.hexdigest()[:SEAL_DIGITS]
 
     def _require(self) -> None:
         if not self.exists():

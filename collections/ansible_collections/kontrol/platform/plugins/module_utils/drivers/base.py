@@ -121,6 +121,9 @@ class Driver(Protocol):
             DriverError: when it would refuse.
         """
 
+    def replaced(self, spec: ClusterSpec) -> list[dict[str, Any]]:
+        """Return what of a cluster that is there differs and cannot be changed in place: path, before, after."""
+
     def create(self, spec: ClusterSpec, run: str, *, adopt: bool = False) -> Outputs:
         """Make the declared cluster true; the record stays at `creating` until `complete` is called."""
 

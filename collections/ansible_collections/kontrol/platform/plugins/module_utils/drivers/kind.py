@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 CLUSTER_LABEL: Final = "io.x-k8s.kind.cluster"
 CREATE_SECONDS: Final = 1800.0
 STEPS: Final = ("node image", "preparing nodes", "configuration", "control-plane", "cni", "storageclass", "worker")
+KUBELET: Final = "kind: KubeletConfiguration\nsyncFrequency: 10s\n"
+"""A pod sees a changed ConfigMap when the kubelet looks; by default each minute, and a first verify waits for that."""
 INOTIFY: Final = {"max_user_instances": 512, "max_user_watches": 524288}  # kind's guide, "too many open files"
 INOTIFY_DIR: Final = Path("/proc/sys/fs/inotify")
 
@@ -94,10 +96,20 @@ class KindDriver:
         if condition in {Condition.UNKNOWN, Condition.REMADE} and not adopt:
             raise DriverError(self._refusal(condition, record))
         if condition in {Condition.STOPPED, Condition.RUNNING}:
-            _same_networks(self.name, record, spec)
+            _refuse_replacement(self.name, self.replaced(spec))
         verbs = {Condition.STOPPED: "update", Condition.RUNNING: "none"}
         taken_over = condition in {Condition.UNKNOWN, Condition.REMADE}
         return [(self.object_id, "take_over" if taken_over else verbs.get(condition, "create"))]
+
+    def replaced(self, spec: ClusterSpec) -> list[dict[str, Any]]:
+        """Return what of a cluster that is there differs and cannot be changed in place: path, before, after."""
+        record = load_record(self.folder)
+        recorded = record.spec if record else {}
+        return [
+            {"path": key, "before": recorded[key], "after": value}
+            for key, value in asdict(spec).items()
+            if key in recorded and recorded[key] != value
+        ]
 
     def create(self, spec: ClusterSpec, run: str, *, adopt: bool = False) -> Outputs:
         """Make the cluster, finish what a killed run left, or start what was stopped."""
@@ -220,6 +232,7 @@ def kind_config(name: str, spec: ClusterSpec, overlay: Mapping[str, Any]) -> dic
             "serviceSubnet": spec.service_cidr,
         },
         "nodes": [{"role": "control-plane"}, *workers],
+        "kubeadmConfigPatches": [KUBELET],
     }
     merged: dict[str, Any] = _merged(config, overlay)
     mounts = merged["nodes"][0].get("extraMounts")
@@ -274,17 +287,12 @@ def _judge(nodes: list[dict[str, Any]], record: Record | None) -> Condition:
     return Condition.RUNNING if all(_running(node) for node in nodes) else Condition.STOPPED
 
 
-def _same_networks(name: str, record: Record | None, spec: ClusterSpec) -> None:
+def _refuse_replacement(name: str, replaced: list[dict[str, Any]]) -> None:
     """Refuse a change of what kind can only set at creation."""
-    recorded = record.spec if record else {}
-    changed = [
-        f"{key} is {recorded[key]!r} there and {value!r} in the region"
-        for key, value in asdict(spec).items()
-        if key in recorded and recorded[key] != value
-    ]
-    if changed:
+    told = [f"{one['path']} is {one['before']!r} there and {one['after']!r} in the region" for one in replaced]
+    if told:
         raise DriverError(
-            f'Cluster "{name}" cannot be changed in place: {"; ".join(changed)}; '
+            f'Cluster "{name}" cannot be changed in place: {"; ".join(told)}; '
             "put the old value back, or decommission the cluster and bootstrap again",
         )
 

@@ -16,11 +16,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.kontrol.platform.plugins.module_utils.errors import KontrolError
-from ansible_collections.kontrol.platform.plugins.module_utils.kube import diff, guard, ready
+from ansible_collections.kontrol.platform.plugins.module_utils.kube import diff, guard, planned, ready
 from ansible_collections.kontrol.platform.plugins.module_utils.kube.client import ApiError, Client
 from ansible_collections.kontrol.platform.plugins.module_utils.kube.delete import remove_object
 from ansible_collections.kontrol.platform.plugins.module_utils.kube.discovery import Discovery, NotServedError, Resource
 from ansible_collections.kontrol.platform.plugins.module_utils.kube.fields import Scope, leave_to_server, ours_differ
+from ansible_collections.kontrol.platform.plugins.module_utils.kube.foreign import additions, claimed, removal, without
 from ansible_collections.kontrol.platform.plugins.module_utils.kube.inventory import Inventory
 from ansible_collections.kontrol.platform.plugins.module_utils.kube.objects import (
     COMPONENT,
@@ -42,6 +43,9 @@ SERVER, RENDERED, UNKNOWN = "server", "rendered", "unknown"
 CRD_TIMEOUT = 60.0
 RETRY_TIMEOUT = 60.0  # for webhooks that are not up yet and endpoints of new CRDs
 _RETRY_PAUSE = 1.0
+ANYONE = "*"
+MERGE_PATCH = "application/merge-patch+json"
+_MANAGER = re.compile(r'"([^"]+)"')
 _SHOWN = 25  # failed objects that a message lists
 _LIST_FROM = 4  # objects of one kind and namespace; fewer are read one by one
 _IMMUTABLE = re.compile(
@@ -58,20 +62,24 @@ class Options:
         prune: Delete what the inventory names and the manifests do not.
         max_prune: More deletions than this stop the apply before anything is written.
         take_over: Fields that may be taken from another manager.
+        take_back: Managers from whom any of our fields may be taken; ANYONE only to judge, in check mode.
         server_fields: Fields of existing objects that are left to the server.
         recreated: Ids of objects that check mode takes for deleted, as the run would have done before.
-        check: Write nothing.
+        check: Write nothing; tell field by field what would change.
         diff: Collect before and after.
+        seal: Makes the digest of a secret value, for what check mode tells.
     """
 
     component: str = ""
     prune: bool = False
     max_prune: int = 5
     take_over: tuple[Scope, ...] = ()
+    take_back: frozenset[str] = frozenset()
     server_fields: tuple[Scope, ...] = ()
     recreated: frozenset[str] = frozenset()
     check: bool = False
     diff: bool = False
+    seal: planned.Seal = planned.digest
 
 
 @dataclass
@@ -84,6 +92,9 @@ class Verdict:
         known: server, rendered or unknown.
         diff: before and after for a person, None when not asked for or equal.
         live: The object as the server answered it.
+        foreign: In check mode the fields of an object that is there which another manager set.
+        changes: In check mode the fields that would change, see `planned.changes`.
+        content: In check mode a digest of each field of an object that would be made, see `planned.content`.
         error: Why it failed.
     """
 
@@ -92,11 +103,20 @@ class Verdict:
     known: str = SERVER
     diff: dict[str, str] | None = None
     live: Object | None = None
+    foreign: list[tuple[str, str, str]] = field(default_factory=list)
+    changes: list[dict[str, Any]] = field(default_factory=list)
+    content: dict[str, str] = field(default_factory=dict)
     error: str | None = None
 
-    def as_result(self) -> dict[str, str]:
+    def as_result(self) -> dict[str, Any]:
         """Return it as the run's journal wants it."""
-        return {"object": str(self.id), "verb": self.verb, "known": self.known}
+        told = {"changes": self.changes, "content": self.content, "foreign": self.foreign}
+        return {
+            "object": str(self.id),
+            "verb": self.verb,
+            "known": self.known,
+            **{key: value for key, value in told.items() if value},
+        }
 
 
 @dataclass
@@ -126,9 +146,20 @@ def render(items: Iterable[Item], options: Options) -> Report:
     """Judge objects for a cluster that does not exist yet: each would be created."""
     report = Report()
     for item in sorted(items, key=lambda one: one.wave):
-        shown = diff.render(str(item.id), None, item.body) if options.diff else None
-        report.verdicts.append(Verdict(item.id, "create", UNKNOWN if item.unknown else RENDERED, shown))
+        verdict = Verdict(item.id, "create", UNKNOWN if item.unknown else RENDERED)
+        _tell(verdict, None, item.body, options)
+        report.verdicts.append(verdict)
     return report
+
+
+def _tell(verdict: Verdict, before: Object | None, after: Object | None, options: Options) -> None:
+    """Fill in what a person, and a plan, is told of a change."""
+    if options.diff:
+        verdict.diff = diff.render(str(verdict.id), before, after)
+    if options.check and before and after:
+        verdict.changes = planned.changes(before, after, options.seal)
+    elif options.check and after:
+        verdict.content = planned.content(after, options.seal)
 
 
 class Applier:
@@ -218,7 +249,7 @@ class Applier:
     @property
     def _needs_before(self) -> bool:
         """Whether the state before must be known of objects that are not ours, too."""
-        return self._options.diff or bool(self._options.server_fields)
+        return self._options.check or self._options.diff or bool(self._options.server_fields)
 
     def _read_list(self, resource: Resource, namespace: str, members: list[Item]) -> None:
         labels = f"{MANAGED_BY}={OWNER}"
@@ -286,6 +317,7 @@ class Applier:
         try:
             if item.unknown:
                 verdict.verb, verdict.known = ("update" if self._live.get(item.id) else "create"), UNKNOWN
+                verdict.content = planned.content(item.body, self._options.seal)
                 return verdict
             if self._options.check and str(item.id) in self._options.recreated:
                 self._would_create(item, verdict)
@@ -308,7 +340,7 @@ class Applier:
     def _would_create(self, item: Item, verdict: Verdict) -> None:
         """Judge an object that would be created, but cannot be asked about yet."""
         verdict.verb, verdict.known = "create", RENDERED
-        verdict.diff = diff.render(str(item.id), None, item.body) if self._options.diff else None
+        _tell(verdict, None, item.body, self._options)
 
     def _unserved(self, item: Item, verdict: Verdict) -> None:
         """Judge an object whose kind, or whose version, is not served yet: its CRD comes with this run."""
@@ -319,7 +351,7 @@ class Applier:
         except NotServedError:
             live = None
         verdict.verb = "update" if live else "create"
-        verdict.diff = diff.render(str(item.id), live, item.body) if self._options.diff else None
+        _tell(verdict, live, item.body, self._options)
 
     def _send(self, item: Item, verdict: Verdict) -> None:
         """Send one object and compare the answer with what was there."""
@@ -331,6 +363,8 @@ class Applier:
         resource = self._discovery.resource(item.body["apiVersion"], item.id.kind)
         path = resource.path(item.id.namespace, item.id.name)
         created, taken, after = self._patch(path, body, item)
+        if added := additions(before, self._options.take_back) if before else []:
+            taken, after = True, self._without(path, after, added)
         verdict.live = after
         if created:
             verdict.verb = "create"
@@ -338,8 +372,10 @@ class Applier:
             verdict.verb = "take_over"
         elif before is None or (not same(before, after) and ours_differ(before, after)):
             verdict.verb = "update"
-        if self._options.diff and verdict.verb != "none":
-            verdict.diff = diff.render(str(item.id), None if created else before, item.body if created else after)
+        if before and self._options.check:
+            verdict.foreign = claimed(before)
+        if verdict.verb != "none":
+            _tell(verdict, None if created else before, item.body if created else after, self._options)
 
     def _patch(self, path: str, body: Object, item: Item) -> tuple[bool, bool, Object]:
         """Send a server-side apply until it is answered; return whether it created, took over, and the answer."""
@@ -357,10 +393,22 @@ class Applier:
                     raise
             self._sleep(_RETRY_PAUSE)
 
+    def _without(self, path: str, obj: Object, fields: list[str]) -> Object:
+        """Take away what a manager in `take_back` added to an object; return what is left."""
+        if self._options.check:
+            return without(obj, fields)
+        return self._client.request("PATCH", path, body=removal(fields), content_type=MERGE_PATCH)
+
     def _may_take(self, which: ObjectId, conflicts: list[tuple[str, str]]) -> bool:
-        """Whether every conflicting field of an object is named in `take_over`."""
+        """Whether every conflicting field of an object is named in `take_over`, or its manager in `take_back`."""
         named = {scope.path for scope in self._options.take_over if scope.fits(which)}
-        return all(path in named for path, _ in conflicts)
+        return all(path in named or self._takes_back(owner) for path, owner in conflicts)
+
+    def _takes_back(self, owner: str) -> bool:
+        """Whether a manager, as a conflict names it (`"kubectl-edit" using apps/v1 at ...`), is in `take_back`."""
+        managers = self._options.take_back
+        found = _MANAGER.match(owner)
+        return (self._options.check and ANYONE in managers) or (found is not None and found[1] in managers)
 
     # Pruning ---------------------------------------------------------------------------------------------------------
 
@@ -403,7 +451,7 @@ class Applier:
     def _prune_one(self, which: ObjectId) -> Verdict:
         resource, live = self._prunable[which]
         verdict = Verdict(which, "prune")
-        verdict.diff = diff.render(str(which), live, None) if self._options.diff else None
+        _tell(verdict, live, None, self._options)
         if not self._options.check:
             try:
                 if not remove_object(self._client, resource.path(which.namespace, which.name), live):
@@ -455,7 +503,7 @@ def explained(error: ApiError) -> str:
         paths = ", ".join(f'"{path}"' for path, _ in conflicts)
         return (
             f"fields belong to another manager: {fields}; leave them out of the manifest, or take them over with "
-            f"take_over: [{paths}]"
+            f"take_over: [{paths}]; what somebody did by hand is undone with `-e take_back=<manager>`"
         )
     if error.status == 422 and _IMMUTABLE.search(error.message):
         return (

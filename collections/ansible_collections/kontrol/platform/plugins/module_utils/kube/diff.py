@@ -16,7 +16,7 @@ from ansible_collections.kontrol.platform.plugins.module_utils.kube.objects impo
 )
 
 _ABSENT: Any = object()
-_NAMES = ("name", "type", "containerPort", "port", "mountPath", "key")
+NAMES = ("name", "type", "containerPort", "port", "mountPath", "key")
 _Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
@@ -36,8 +36,8 @@ def changes(before: Any, after: Any) -> tuple[Any, Any]:
     if isinstance(before, dict) and isinstance(after, dict):
         return _dict_changes(before, after)
     if isinstance(before, list) and isinstance(after, list):
-        for key in _NAMES:
-            left, right = _by(key, before), _by(key, after)
+        for key in NAMES:
+            left, right = by(key, before), by(key, after)
             if left is not None and right is not None and (left or right):
                 one, two = _dict_changes(left, right)
                 return _unnamed(key, one), _unnamed(key, two)
@@ -57,8 +57,8 @@ def _dict_changes(before: Object, after: Object) -> tuple[Object, Object]:
     return left, right
 
 
-def _by(key: str, items: list[Any]) -> dict[Any, Any] | None:
-    """Return list items by a key that all of them have and no two share; None where there is none."""
+def by(key: str, items: list[Any]) -> dict[Any, Any] | None:
+    """Return list items by a key that all of them have and no two share; None where it names them not."""
     named: dict[Any, Any] = {}
     for item in items:
         if not isinstance(item, dict) or not isinstance(item.get(key), (str, int)) or item[key] in named:

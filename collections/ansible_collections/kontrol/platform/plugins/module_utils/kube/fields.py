@@ -22,6 +22,9 @@ _STEP = re.compile(
 )
 
 
+_PLAIN = re.compile(r"[A-Za-z_$][\w$/-]*")
+
+
 @dataclass(frozen=True)
 class Step:
     """One step of a path: a key, an index, all items, or the item whose key has a value.
@@ -158,6 +161,40 @@ def _below(value: Any, key: str) -> Any:
     if kind == "v":
         return wanted if wanted in value else None
     return next((item for item in value if all(_key(item, name) == part for name, part in wanted.items())), None)
+
+
+def owners(live: Object, path: str) -> list[str]:
+    """Return the managers that own a field of an object, or something below it, as managedFields tells; sorted.
+
+    Args:
+        live: The object as the server answered it.
+        path: The field, such as `spec.containers[name=a].image`.
+    """
+    steps = parse(path)
+    entries = live["metadata"].get("managedFields") or []
+    found = {str(one.get("manager")) for one in entries if _owns(one.get("fieldsV1") or {}, steps)}
+    return sorted(found)
+
+
+def _owns(owned: Object, steps: tuple[Step, ...]) -> bool:
+    """Whether a set of owned fields names a path; one that names a value as a whole names all that is below it."""
+    if not steps or not [key for key in owned if key != "."]:
+        return True
+    step = steps[0]
+    keys = [f"f:{step.name}"] if step.kind == "name" else [key for key in owned if _names_item(key, step)]
+    return any(_owns(owned[key], steps[1:]) for key in keys if key in owned)
+
+
+def _names_item(key: str, step: Step) -> bool:
+    kind, _, rest = key.partition(":")
+    return kind == "k" and str(json.loads(rest).get(step.name)) == step.value
+
+
+def below(path: str, key: str) -> str:
+    """Return the path of a key of the map at a path, as `parse` reads it."""
+    if not _PLAIN.fullmatch(key):
+        return f'{path}["{key}"]'
+    return f"{path}.{key}" if path else key
 
 
 def leave_to_server(body: Object, live: Object, scopes: Iterable[Scope]) -> None:

@@ -184,5 +184,6 @@ def test_check_of_the_apply_after_it_takes_the_set_for_gone(run: Run, api: StubA
     api.fail("PATCH", SET, 422, "Invalid", "updates to statefulset spec for other fields are forbidden", times=9)
     assert "cannot be changed in place" in run(check=True, plugin=apply, definitions=[wanted])["msg"]
     judged = run(check=True, plugin=apply, definitions=[wanted], recreated=[ID])
-    assert judged["kontrol_objects"] == [{"object": ID, "verb": "create", "known": "rendered"}]
+    (told,) = judged["kontrol_objects"]
+    assert (told["object"], told["verb"], told["known"]) == (ID, "create", "rendered")
     assert run(plugin=apply, definitions=[wanted], recreated=[ID])["failed"] is True  # for real the server is asked

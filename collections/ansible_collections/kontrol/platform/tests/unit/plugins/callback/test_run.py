@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.kontrol.platform.plugins.callback import run as plugin
-from ansible_collections.kontrol.platform.plugins.module_utils import process, region_run
+from ansible_collections.kontrol.platform.plugins.module_utils import process, region_run, state
 from ansible_collections.kontrol.platform.tests.unit.plugins.module_utils import reports
 
 TARGET = {"driver": "kind", "components": ["mesh"]}
@@ -75,8 +75,9 @@ def test_green_checks_are_told_by_kind_and_each_when_asked(
     assert line in screen(callback)
 
 
-def task(path: str, name: str = "a task") -> Any:
-    return SimpleNamespace(get_path=lambda: path, name=name, action="an.action")
+def task(path: str, name: str = "a task", *, planning: bool = False) -> Any:
+    marks = {"kontrol_check": True} if planning else {}
+    return SimpleNamespace(get_path=lambda: path, get_vars=lambda: marks, name=name, action="an.action")
 
 
 def stats(failures: int = 0) -> Any:
@@ -254,3 +255,20 @@ def test_the_memory_of_this_process_is_sampled(callback: plugin.CallbackModule, 
     assert "PSS" in peak["definition"]
     assert json.loads((tmp_path / "record.json").read_text())["peak_memory_mib"] == peak["value"]
     assert any(line.startswith(f"  memory: {peak['value']} MiB at its peak (") for line in screen(callback))
+
+
+def test_what_is_planned_is_collected_and_neither_shown_nor_kept(
+    callback: plugin.CallbackModule, tmp_path: Path
+) -> None:
+    session = {"region": "r", "folder": str(tmp_path), "deviations": {}, "planned": str(tmp_path / "objects.jsonl")}
+    callback.v2_runner_on_ok(result(kontrol_session=session))
+    looking = task("/p/roles/mesh/tasks/deploy.yml:3", planning=True)
+    callback.v2_playbook_on_task_start(looking, False)
+    would = {"object": "Namespace a", "verb": "create", "known": "rendered"}
+    looked = result(kontrol_objects=[would])
+    looked.task = looking
+    callback.v2_runner_on_ok(looked)
+    assert screen(callback) == ["Phase 1: region plan"]
+    assert state.read_lines(tmp_path / "objects.jsonl") == [{**would, "component": "mesh"}]
+    callback.v2_playbook_on_stats(stats())
+    assert not any(line.startswith("  objects:") for line in screen(callback))

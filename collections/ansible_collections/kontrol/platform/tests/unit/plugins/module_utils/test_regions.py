@@ -165,7 +165,7 @@ SPEC = "inv/a/region.yml"
             ],
         ),
         ({"confrim": "a"}, ['confrim: Unknown extra variable, found "a": did you mean "confirm"']),
-        ({"x": 1}, ["x: Unknown extra variable, found 1: allowed are adopt, confirm, kubeconfig"]),
+        ({"x": 1}, ["x: Unknown extra variable, found 1: allowed are adopt, confirm, kubeconfig, take_back, plan"]),
         ({"kontrol_root": "/x"}, ['kontrol_root: The run sets this variable itself, found "/x": leave it out']),
         (
             {"cluster_wait_timeout": "60"},

@@ -110,3 +110,16 @@ def test_with_the_real_programs(tmp_path: Path) -> None:
     again = SecretStore(tmp_path, process.run)
     assert again.get("a/b") != again.get("c/d")
     assert again.get("a/b") not in (tmp_path / secrets.STORE_FILE).read_text()
+
+
+def test_a_seal_is_that_of_one_region_and_tells_nothing_else(tmp_path: Path) -> None:
+    stores = []
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "age.key").write_text(f"key {name}", encoding="utf-8")
+        stores.append(SecretStore(tmp_path / name, lambda *_args, **_more: None))  # type: ignore[arg-type]
+    one, other = stores
+    assert one.seal("hunter2") == one.seal("hunter2")
+    assert one.seal("hunter2") != one.seal("hunter3")
+    assert one.seal("hunter2") != other.seal("hunter2")
+    assert "hunter2" not in one.seal("hunter2")

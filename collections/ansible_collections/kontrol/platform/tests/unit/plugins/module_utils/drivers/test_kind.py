@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 
 from ansible_collections.kontrol.platform.plugins.module_utils.docker import Docker
 from ansible_collections.kontrol.platform.plugins.module_utils.drivers.base import (
@@ -233,6 +234,7 @@ def test_the_overlay_of_the_lab_is_merged_for_every_node() -> None:
     assert [node["role"] for node in config["nodes"]] == ["control-plane", "worker", "worker"]
     assert all(node["extraMounts"] == [{"hostPath": "/a"}] for node in config["nodes"])
     plain = kind_config("kontrol-r", SPEC, {})
+    assert yaml.safe_load(plain["kubeadmConfigPatches"][0])["syncFrequency"] == "10s"
     assert plain["nodes"] == [{"role": "control-plane"}]
     assert kind_config("kontrol-r", SPEC, {"containerdConfigPatches": ["a"]})["containerdConfigPatches"] == ["a"]
 
