@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from ansible_collections.kontrol.platform.plugins.module_utils import schema
+from ansible_collections.kontrol.platform.plugins.module_utils import markets, schema
 from ansible_collections.kontrol.platform.plugins.module_utils.paths import shown
 from ansible_collections.kontrol.platform.plugins.module_utils.problems import HIDDEN, MISSING, Problem, ProblemsError
 from ansible_collections.kontrol.platform.plugins.module_utils.rules import Block, RoleRules, rules_of
@@ -19,8 +20,10 @@ from ansible_collections.kontrol.platform.plugins.module_utils.yaml_io import Ya
 SPEC_FILE: Final = "region.yml"
 ALWAYS: Final = ("region", "foundation", "cluster")
 """Blocks that every region has, in the order of their work; all other blocks are components."""
-NOT_IN_A_PROFILE: Final = frozenset({"name", "driver", "profile"})
+NOT_IN_A_PROFILE: Final = frozenset({"name", "driver", "location", "profile"})
 """Options of the block `region` that only a spec may set."""
+AVAILABLE: Final = ("kind",)
+"""Drivers that exist; the market policy judges the others, too."""
 TEMPLATE: Final = re.compile(r"\{\{|\{%")
 
 _ZERO: Final[dict[str, Any]] = {"bool": False, "int": 0, "float": 0.0, "list": [], "dict": {}}
@@ -54,6 +57,8 @@ class Region:
     sources: tuple[Source, ...]
     refused: frozenset[str] = frozenset()
     """The paths of values that have a problem."""
+    decision: markets.Decision | None = None
+    """Which driver and location the market policy decided on; None where it could not."""
 
     def variables(self) -> dict[str, Any]:
         """Return `<role>_<option>` of every option of every block; None where there is neither value nor default."""
@@ -127,13 +132,37 @@ def read_region(file: Path, root: Path, roles: Roles) -> tuple[Region | None, li
     refused = schema.findings(whole, merged, *sources) | _templates(merged, whole, sources)
     blocks = _blocks(merged, roles, set(refused))
     components, unmet = _ordered([name for name in merged if name in roles and name not in ALWAYS], roles)
-    ruled = [problem for problem in (*unmet, *_ruled(blocks, roles)) if not _within(problem.path, set(refused))]
+    decision, undecided = _decided(blocks["region"], root, set(refused))
+    ruled = [
+        problem for problem in (*unmet, *undecided, *_ruled(blocks, roles)) if not _within(problem.path, set(refused))
+    ]
     problems += [*refused.values(), *(_located(problem, whole, sources) for problem in ruled)]
     problems = list({str(problem): problem for problem in problems}.values())  # a profile's value is judged twice
     problems.sort(key=lambda problem: schema.place(schema.path_parts(problem.path), sources))
     ordered = {name: blocks[name] for name in (*ALWAYS, *components)}
     refused_paths = frozenset(problem.path for problem in problems)
-    return Region(blocks["region"]["name"], file, ordered, components, sources, refused_paths), problems
+    return Region(blocks["region"]["name"], file, ordered, components, sources, refused_paths, decision), problems
+
+
+def _decided(block: Block, root: Path, refused: set[schema.Path]) -> tuple[markets.Decision | None, list[Problem]]:
+    """Let the market policy decide on driver and location, and write them into the block; or return why it cannot."""
+    named = {name: block[name] for name in ("market", "driver", "location")}
+    if {("region",), *(("region", name) for name in named)} & refused:
+        return None, []
+    try:
+        policy = _policy(root / markets.FILE)
+    except ProblemsError as error:
+        return None, list(error.problems)
+    outcome = markets.decide(policy, **named, available=AVAILABLE)
+    if isinstance(outcome, list):
+        return None, outcome
+    block |= {"driver": outcome.driver, "location": outcome.location}
+    return outcome, []
+
+
+@cache
+def _policy(file: Path) -> markets.Policy:
+    return markets.load_policy(file)
 
 
 def _role(name: str, file: Path) -> Role:
@@ -295,6 +324,8 @@ def _within(path: str, refused: set[schema.Path]) -> bool:
 
 def _located(problem: Problem, whole: Schema, sources: tuple[Source, ...]) -> Problem:
     """Fill in where the value of a rule's problem stands, and take it away when it may be a secret."""
+    if problem.file:  # of another file, such as markets.yml
+        return problem
     path = schema.path_parts(problem.path)
     hide = problem.value is not MISSING and schema.is_secret(whole, path)
     return replace(problem, file=schema.locate(path, sources), value=HIDDEN if hide else problem.value)

@@ -30,7 +30,7 @@ STORE: dict[str, dict[str, Any]] = {
 
 
 def big_only(block: dict[str, Any], region: dict[str, Any]) -> list[Problem]:
-    if block["size"] != "1Gi" and region["region"]["driver"] == "kind":
+    if block["size"] != "1Gi" and region["region"]["driver"] != "aws":
         return [Problem("", "store.size", block["size"], "Too big for kind")]
     return []
 
@@ -40,6 +40,7 @@ def root(tmp_path: Path) -> Path:
     """A project with the real roles that every region has, and two profiles."""
     for role in spec.ALWAYS:
         shutil.copytree(project_root() / "roles" / role / "meta", tmp_path / "roles" / role / "meta")
+    shutil.copy(project_root() / "markets.yml", tmp_path)
     write(tmp_path / "profiles" / "small.yml", "cluster: {wait_timeout: 60}\nstore: {size: 2Gi, owner: shared}\n")
     write(tmp_path / "profiles" / "bad.yml", "region: {name: x}\ncluster:\n  wait_timeout: soon\n  note: '{{ x }}'\n")
     return tmp_path
@@ -205,8 +206,8 @@ EMPTY = 'expected a map of blocks such as "region:"'
         ("{}\n", [f"r/region.yml: The file is empty: {EMPTY}"]),
         ("- region\n", [f"r/region.yml: The file holds no map: {EMPTY}"]),
         ("region\n", [f"r/region.yml: The file holds no map: {EMPTY}"]),
-        ("net: {}\n", ["r/region.yml:1: region: Block is missing: it needs a map with name, driver"]),
-        ("region:\n", ["r/region.yml:1: region: Value is missing: it needs a map with name, driver"]),
+        ("net: {}\n", ["r/region.yml:1: region: Block is missing: it needs a map with name"]),
+        ("region:\n", ["r/region.yml:1: region: Value is missing: it needs a map with name"]),
         ("region: [a]\n", ["r/region.yml:1: region: Expected a map, found a list"]),
         (f"{HEAD}net:\n", ["r/region.yml:2: net: Value is missing: write {} to take every default"]),
         (
@@ -318,3 +319,39 @@ def test_variables_of_the_run_are_no_options(root: Path) -> None:
 def test_a_folder_that_is_not_the_project(tmp_path: Path) -> None:
     with pytest.raises(SchemaError, match='No argument spec of the role "region"'):
         spec.load_roles(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ("market: BR", "region.driver: The policy would choose aws sa-east-1 (São Paulo, BR), but the driver aws"),
+        ("market: BR, driver: gcp", "region.driver: The policy would choose gcp southamerica-east1"),
+        ("market: BR, driver: aws, location: eu-west-1", "region.location: aws eu-west-1 (Dublin, IE) is not allowed"),
+        ("location: sa-east-9", "region.location: The policy knows no such location"),
+        ("profile: small", "region.market: There is nothing to decide a driver and a location by"),
+        ("market: XB", "region.market: No country has this ISO 3166-1 code"),
+        ("market: PT, driver: kind", "region.market: The policy knows no such market"),
+    ],
+)
+def test_what_contradicts_the_market_policy_is_refused_where_it_stands(
+    root: Path, roles: Roles, options: str, told: str
+) -> None:
+    _region, problems = read(root, roles, "region:\n  name: r\n  {}\n".replace("{}", options.replace(", ", "\n  ")))
+    assert any(told in problem for problem in problems), problems
+    assert all(problem.startswith("r/region.yml:") for problem in problems)
+
+
+def test_what_the_policy_decides_is_a_variable_and_explained(root: Path, roles: Roles) -> None:
+    region, problems = read(root, roles, "region: {name: r, market: BR, driver: kind}\n")
+    assert problems == []
+    assert region is not None
+    assert region.variables()["region_location"] == "local"
+    assert region.decision is not None
+    assert region.decision.reasons
+
+
+def test_a_policy_that_is_broken_is_a_problem_of_its_file(root: Path, roles: Roles) -> None:
+    write(root / "markets.yml", "locations: {}\nmarkets: 5\n")
+    _region, problems = read(root, roles, "region: {name: r, driver: kind}\n")
+    assert problems
+    assert all("markets.yml" in problem for problem in problems)
