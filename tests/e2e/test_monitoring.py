@@ -86,7 +86,23 @@ def no_rules(region: Region) -> None:
     region.kubectl("delete", "prometheusrule", "mesh-mesh", "--namespace", "monitoring")
 
 
-@pytest.mark.parametrize("damage", [no_target, unlabelled_target, no_rules], ids=lambda damage: damage.__name__)
+def no_collector(region: Region) -> None:
+    """Take the collector out of a database's pod, as somebody does who is short of memory."""
+    patch = [{"op": "remove", "path": f"/spec/template/spec/containers/{collector_index(region)}"}]
+    where = ("statefulset", "clickhouse", "--namespace", "clickhouse")
+    region.kubectl("patch", *where, "--type", "json", "--patch", json.dumps(patch))
+    region.kubectl("rollout", "status", *where, "--timeout", "300s")
+
+
+def collector_index(region: Region) -> int:
+    (found,) = (one for one in region.items("statefulsets") if one["metadata"]["name"] == "clickhouse")
+    names = [container["name"] for container in found["spec"]["template"]["spec"]["containers"]]
+    return names.index("collector")
+
+
+@pytest.mark.parametrize(
+    "damage", [no_target, unlabelled_target, no_rules, no_collector], ids=lambda damage: damage.__name__
+)
 def test_verify_sees_what_is_watched_no_more(damage: Act, region: Region) -> None:
     damage(region)
     time.sleep(20)  # until the operator has told Prometheus

@@ -89,6 +89,12 @@ def no_environment(region: Region) -> None:
     region.kubectl("set", "env", "statefulset/clickhouse", "--namespace", "clickhouse", "LEAK_PASSWORD-")
 
 
+def stopped_sidecar(region: Region) -> None:
+    """Hang the proxy of a pod, as far as its clients can tell."""
+    where = ("--namespace", "kontrol-verify", "deployment/target", "--container", "istio-proxy")
+    region.kubectl("exec", *where, "--", "/bin/sh", "-c", "kill -STOP $(pidof envoy)")
+
+
 def nothing(region: Region) -> None:
     """Bootstrap needs no help."""
 
@@ -99,6 +105,7 @@ CASES = {
     wrong_password: no_logins,
     jobs_cannot_start: room_again,
     undeclared_port: new_target,
+    stopped_sidecar: new_target,
     secret_in_environment: no_environment,
 }
 
