@@ -61,7 +61,7 @@ if TYPE_CHECKING:
     from ansible.playbook.task import Task
 
 VERBS = frozenset({"begin", "prove", "confirm", "access", "status", "kubeconfig", "verify_all"}) | frozenset(
-    {"precheck", "deploy", "schema", "verify", "upgrade", "remove", "backup", "restore"},
+    {"approve", "register", "precheck", "deploy", "schema", "verify", "upgrade", "remove", "backup", "restore"},
 )
 FOR_PROGRAMS = ("json", "jsonl")
 FOR_PERSONS = frozenset({"default", "ansible.builtin.default"})

@@ -15,8 +15,10 @@ description:
     The plugin ends the command itself, because Ansible would hand a refused file to the next plugin and go on.
   - A source is the folder of one region, a folder of such folders, or a region.yml.
   - Each region is a host in the group C(regions) with the variables C(<role>_<option>) of all its blocks, and
-    C(kontrol_components), C(kontrol_artifacts), C(kontrol_check) and C(kontrol_root).
-  - Extra variables other than C(adopt), C(confirm), C(kubeconfig) and C(plan) are refused unless they repeat the spec.
+    C(kontrol_components), C(kontrol_artifacts), C(kontrol_check), C(kontrol_decision),
+    C(kontrol_spec) and C(kontrol_root).
+  - Extra variables other than those of the playbooks (module_utils/extra_vars.py) are refused unless they repeat the
+    spec.
 notes:
   - The file ansible.cfg enables this plugin alone and sets C(any_unparsed_is_failed), for what no plugin is asked
     about, such as an empty folder.
@@ -48,6 +50,7 @@ from ansible.utils.vars import load_extra_vars
 
 from ansible_collections.kontrol.platform.plugins.module_utils import artifacts, regions, spec
 from ansible_collections.kontrol.platform.plugins.module_utils.errors import KontrolError
+from ansible_collections.kontrol.platform.plugins.module_utils.extra_vars import allowed as extra_vars_of
 from ansible_collections.kontrol.platform.plugins.module_utils.paths import lab_file, project_root
 from ansible_collections.kontrol.platform.plugins.module_utils.problems import ProblemsError, render
 
@@ -80,7 +83,7 @@ class InventoryModule(BaseInventoryPlugin):
         del cache  # only for plugins that ask other machines
         super().parse(inventory, loader, path, cache=False)
         try:
-            judgement, shared = read_all(_sources(path), json.dumps(_extra_vars(loader), default=str))
+            judgement, shared = _read(path, loader)
         except KontrolError as error:
             self._refuse(str(error))
         for warning in judgement.warnings:
@@ -97,12 +100,24 @@ class InventoryModule(BaseInventoryPlugin):
 
     def _add(self, region: spec.Region, shared: dict[str, Any]) -> None:
         own: dict[str, Any] = {"kontrol_components": region.components, "ansible_connection": "local"}
+        own["kontrol_spec"] = str(region.file)
+        own["kontrol_decision"] = list(region.decision.reasons) if region.decision else []
         own["kontrol_check"] = bool(context.CLIARGS.get("check"))  # a play that plans says true by itself
         interpreter = {"ansible_python_interpreter": sys.executable}  # a local host would look for some other Python
         self.inventory.add_group(GROUP)
         self.inventory.add_host(region.name, group=GROUP)
         for name, value in (region.variables() | shared | own | interpreter).items():
             self.inventory.set_variable(region.name, name, value)
+
+
+def _read(path: str, loader: Any) -> tuple[regions.Judgement, dict[str, Any]]:
+    """Return what read_all tells; a region that was declared since, by new_region, makes it read anew."""
+    question = (_sources(path), json.dumps(_extra_vars(loader), default=str))
+    judgement, shared = read_all(*question)
+    if not judgement.problems and Path(path).resolve() not in judgement.regions:
+        read_all.cache_clear()
+        judgement, shared = read_all(*question)
+    return judgement, shared
 
 
 @cache  # Ansible asks for each file of each source
@@ -117,7 +132,8 @@ def read_all(sources: tuple[str, ...], extra_vars: str) -> tuple[regions.Judgeme
         KontrolError: the project itself is broken, such as an argument spec.
     """
     root = project_root()
-    judgement = regions.judge(sources, root, spec.load_roles(root), json.loads(extra_vars), _ignored)
+    allowed = extra_vars_of(context.CLIARGS.get("args") or ())
+    judgement = regions.judge(sources, root, spec.load_roles(root), json.loads(extra_vars), _ignored, allowed)
     try:
         resolved = artifacts.resolve(artifacts.load(root / "artifacts.yml"), artifacts.load_lab(lab_file()))
     except ProblemsError as error:

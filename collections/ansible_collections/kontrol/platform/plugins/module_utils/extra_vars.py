@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Final
 
 EXTRA_VARS: Final = {
@@ -12,3 +14,19 @@ EXTRA_VARS: Final = {
     "plan": "hash of the plan that was reviewed and is to be carried out",
 }
 """Name -> what it means; none of them is a secret, so a run's record may show their values."""
+NEW_REGION: Final = {
+    "region_name": "name of the new region",
+    "market": "country of its market",
+    "driver": "how it is made; left out, the market policy decides",
+    "location": "region of the cloud; left out, the market policy decides",
+    "profile": "profile that it builds on",
+    "components": "its components, separated by commas; left out, all",
+    "approve": "hash of the plan that was read and is to be carried out",
+}
+"""What the playbook new_region asks for beside them; no other playbook takes these."""
+
+
+def allowed(playbooks: Iterable[str]) -> dict[str, str]:
+    """Return what may be given to these playbooks, by path."""
+    new = any(Path(playbook).stem == "new_region" for playbook in playbooks)
+    return EXTRA_VARS | NEW_REGION if new else EXTRA_VARS

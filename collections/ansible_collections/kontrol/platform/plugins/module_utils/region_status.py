@@ -9,6 +9,7 @@ from ansible_collections.kontrol.platform.plugins.module_utils import (
     access,
     identity,
     lease,
+    register,
     run_record,
     run_report,
     state,
@@ -41,6 +42,7 @@ def read(region: RegionRun, image: str, components: list[str], *, write: bool = 
     api = _safely(lambda: _open(region))
     parts: dict[str, Callable[[], str]] = {
         "identity": lambda: _identity(region),
+        "registered": lambda: register.told(region.folder),
         "secret store": lambda: _secrets(region),
         "backup store": lambda: _backups(region, image),
         "cluster": lambda: _cluster(region, api),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -50,7 +50,12 @@ class Judgement:
 
 
 def judge(
-    sources: Sequence[str], root: Path, roles: Roles, extra_vars: Mapping[str, Any], ignored: Ignored = hidden
+    sources: Sequence[str],
+    root: Path,
+    roles: Roles,
+    extra_vars: Mapping[str, Any],
+    ignored: Ignored = hidden,
+    allowed: Collection[str] = EXTRA_VARS.keys(),
 ) -> Judgement:
     """Read every region that the sources name and judge all of them, and them against their neighbours.
 
@@ -62,6 +67,7 @@ def judge(
         roles: what load_roles returned.
         extra_vars: what `-e` was given.
         ignored: tells by its name what may lie beside a spec.
+        allowed: the extra variables that the playbook takes.
     """
     files, problems = find(sources, root, ignored)
     regions = {}
@@ -73,7 +79,7 @@ def judge(
     neighbours, warnings = _neighbours(files, root, roles)
     problems += _in_their_folders(regions.values())
     problems += against_each_other(list(regions.values()), neighbours)
-    problems += check_extra_vars(extra_vars, list(regions.values()), roles)
+    problems += check_extra_vars(extra_vars, list(regions.values()), roles, allowed)
     unique = {str(problem): problem for problem in problems}
     return Judgement(regions, list(unique.values()), warnings)
 
@@ -100,7 +106,12 @@ def against_each_other(regions: Sequence[Region], neighbours: Sequence[Region] =
     return problems
 
 
-def check_extra_vars(extra_vars: Mapping[str, Any], regions: Sequence[Region], roles: Roles) -> list[Problem]:
+def check_extra_vars(
+    extra_vars: Mapping[str, Any],
+    regions: Sequence[Region],
+    roles: Roles,
+    allowed: Collection[str] = EXTRA_VARS.keys(),
+) -> list[Problem]:
     """Return what of the extra variables contradicts a spec, or is no decision for the command line.
 
     An extra variable wins over everything in Ansible and no judge sees it, so one that repeats a value of the spec
@@ -109,19 +120,21 @@ def check_extra_vars(extra_vars: Mapping[str, Any], regions: Sequence[Region], r
     return [
         Problem(EXTRA, name, HIDDEN if SECRET_LIKE.search(name) else value, message, remedy)
         for name, value in extra_vars.items()
-        for message, remedy in _refusals(name, value, regions, roles)
+        for message, remedy in _refusals(name, value, regions, roles, allowed)
     ]
 
 
-def _refusals(name: str, value: Any, regions: Sequence[Region], roles: Roles) -> list[tuple[str, str]]:
-    if name in EXTRA_VARS:
+def _refusals(
+    name: str, value: Any, regions: Sequence[Region], roles: Roles, allowed: Collection[str]
+) -> list[tuple[str, str]]:
+    if name in allowed:
         template = isinstance(value, str) and TEMPLATE.search(value)
         return [("Templates are not read here", "write the value itself")] if template else []
     if name.startswith("kontrol_"):
         return [("The run sets this variable itself", "leave it out")]
     role = next((role for role in roles.values() if name.startswith(f"{role.name}_")), None)
     if role is None:
-        remedy = closest(name, EXTRA_VARS) or f"allowed are {', '.join(EXTRA_VARS)}"
+        remedy = closest(name, allowed) or f"allowed are {', '.join(allowed)}"
         return [("Unknown extra variable", remedy)]
     option = name.removeprefix(f"{role.name}_")
     if option not in role.options:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ansible_collections.kontrol.platform.plugins.module_utils import process, yaml_io
-from ansible_collections.kontrol.platform.plugins.module_utils.extra_vars import EXTRA_VARS
+from ansible_collections.kontrol.platform.plugins.module_utils.extra_vars import EXTRA_VARS, NEW_REGION
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -78,7 +78,7 @@ def _shown_extra(text: str) -> str:
     shown = []
     for pair in pairs:
         name, equals, value = pair.partition("=")
-        known = name in EXTRA_VARS  # the value of any other one may be a secret, so it is not kept
+        known = name in EXTRA_VARS | NEW_REGION  # the value of any other one may be a secret, so it is not kept
         shown.append(f"{name}={value if known else HIDDEN}" if equals else HIDDEN)
     return " ".join(shown)
 
