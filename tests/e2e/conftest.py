@@ -33,11 +33,11 @@ def bare(caller_environment: dict[str, str]) -> Iterator[Region]:
     environment = {name: value for name, value in caller_environment.items() if name in CALLER}
     region = Region({**environment, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")})
     if CLUSTER in region.tool("kind", "get", "clusters").split() or region.state.exists():
-        region.run("decommission", "-e", f"confirm={region.state.name}").green()
+        region.decommission().green()
     shutil.rmtree(region.state, ignore_errors=True)  # the records of earlier sessions
     yield region
     if not os.environ.get("E2E_KEEP"):
-        region.run("decommission", "-e", f"confirm={region.state.name}").green()
+        region.decommission().green()
 
 
 @pytest.fixture(scope="session")

@@ -112,6 +112,12 @@ class Region:
         self.outputs.append(text)
         return Run(done.rc, sum(stats.get("changed", {}).values()), text, time.monotonic() - start)
 
+    def decommission(self, *arguments: str) -> Run:
+        """Remove the region with all that it has, without a last backup."""
+        name = self.state.name
+        said = (f"confirm={name}", f"remove_foundation={name}", "last_backup=declined")
+        return self.run("decommission", *(part for one in said for part in ("-e", one)), *arguments)
+
     def start(self, playbook: str, *arguments: str) -> Started:
         """Start a playbook in a process group of its own, to be killed or waited for."""
         mark = uuid.uuid4().hex

@@ -25,6 +25,7 @@ from ansible_collections.kontrol.platform.plugins.module_utils.errors import Kon
 from ansible_collections.kontrol.platform.plugins.module_utils.identity import Identity
 from ansible_collections.kontrol.platform.plugins.module_utils.proof import installation
 from ansible_collections.kontrol.platform.plugins.module_utils.region_run import (
+    PERSON_FILE,
     RegionRun,
     current_run,
     entry,
@@ -99,6 +100,7 @@ class ActionModule(KontrolAction):
         driver.refuse_foreign()
         if not self.check_mode:
             driver.delete()
+            (driver.folder / PERSON_FILE).unlink(missing_ok=True)  # it leads nowhere now
         return result([entry(driver.object_id, "delete" if lines else "none")])
 
 

@@ -9,6 +9,8 @@ from ansible_collections.kontrol.platform.plugins.module_utils.action_base impor
 from ansible_collections.kontrol.platform.plugins.module_utils.errors import KontrolError
 from ansible_collections.kontrol.platform.plugins.module_utils.region_run import RegionRun
 
+DECLINED = "declined"
+
 
 class ActionModule(KontrolAction):
     """Stands before every verb that destroys."""
@@ -17,6 +19,8 @@ class ActionModule(KontrolAction):
         "region": {"type": "str", "required": True},
         "protected": {"type": "bool", "required": True},
         "confirm": {"type": "str", "default": ""},
+        "remove_foundation": {"type": "str", "default": ""},
+        "last_backup": {"type": "str", "default": "", "choices": ["", DECLINED]},
         "image": {"type": "str", "default": ""},
     }
 
@@ -26,35 +30,49 @@ class ActionModule(KontrolAction):
         region = RegionRun(args["region"], "", Path())
         lines = [
             f"Region {region.region}: this is what is destroyed",
-            *(f"  {line}" for line in hits(region, args["image"])),
+            *(f"  {line}" for line in hits(region, args["image"], foundation=bool(args["remove_foundation"]))),
+            *([] if args["last_backup"] == DECLINED else ["  before that a last backup is taken"]),
         ]
-        if problem := refusal(args["region"], args["confirm"], protected=args["protected"]):
+        said = {"confirm": args["confirm"], "remove_foundation": args["remove_foundation"]}
+        if problem := refusal(args["region"], said, protected=args["protected"]):
             if self.check_mode:
                 return {"changed": False, "kontrol_lines": [*lines, f"  A run would be refused: {problem}"]}
             raise KontrolError(problem, {"kontrol_lines": lines})
         return {"changed": False, "kontrol_lines": lines}
 
 
-def hits(region: RegionRun, image: str) -> list[str]:
-    """Return a line for each thing that decommissioning removes."""
+def hits(region: RegionRun, image: str, *, foundation: bool) -> list[str]:
+    """Return a line for each thing that decommissioning removes, and one for what stays."""
     secrets = region.secret_store().names()
-    return [
-        *region.driver().hits(),
-        *region.backup_store(image).hits(),
-        f"{len(secrets)} secrets and their key in {region.folder}",
-    ]
+    kept = [*region.backup_store(image).hits(), f"{len(secrets)} secrets and their key in {region.folder}"]
+    if foundation:
+        return [*region.driver().hits(), *kept]
+    return [*region.driver().hits(), f"these stay: {'; '.join(kept)}; to remove them, too, add {_too(region.region)}"]
 
 
-def refusal(region: str, confirm: str, *, protected: bool) -> str:
-    """Return why the region may not be destroyed, "" when it may."""
+def _too(region: str) -> str:
+    return f"`-e remove_foundation={region}`"
+
+
+def refusal(region: str, said: dict[str, str], *, protected: bool) -> str:
+    """Return why the region may not be destroyed, "" when it may.
+
+    Args:
+        region: Its name.
+        said: What the caller said for `confirm`, and for `remove_foundation`, which may be "".
+        protected: Whether it is protected.
+    """
+    confirm, foundation = said["confirm"], said["remove_foundation"]
     if protected:
         return (
             f'Region "{region}" is protected; to destroy it, set `protected: false` in the block `region` of its '
             "region.yml first, and have a second person see that change"
         )
     if confirm != region:
-        said = f'"{confirm}" was confirmed' if confirm else "nothing was confirmed"
+        heard = f'"{confirm}" was confirmed' if confirm else "nothing was confirmed"
         return (
-            f'Region "{region}" is only destroyed when its exact name is given, and {said}; add `-e confirm={region}`'
+            f'Region "{region}" is only destroyed when its exact name is given, and {heard}; add `-e confirm={region}`'
         )
+    if foundation not in {"", region}:
+        return f'`remove_foundation` names "{foundation}", not "{region}"; give {_too(region)}, or leave it out'
     return ""

@@ -60,8 +60,10 @@ if TYPE_CHECKING:
     from ansible.playbook import Playbook
     from ansible.playbook.task import Task
 
-VERBS = frozenset({"begin", "prove", "confirm", "access", "status", "kubeconfig", "verify_all"}) | frozenset(
-    {"approve", "register", "precheck", "deploy", "schema", "verify", "upgrade", "remove", "backup", "restore"},
+VERBS = frozenset(
+    {"begin", "prove", "confirm", "access", "status", "kubeconfig", "approve", "register", "last_backup"},
+) | frozenset(
+    {"nothing_left", "precheck", "deploy", "schema", "verify_all", "verify", "upgrade", "remove", "backup", "restore"},
 )
 FOR_PROGRAMS = ("json", "jsonl")
 FOR_PERSONS = frozenset({"default", "ansible.builtin.default"})

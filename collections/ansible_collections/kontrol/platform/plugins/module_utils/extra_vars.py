@@ -10,6 +10,8 @@ EXTRA_VARS: Final = {
     "adopt": "name of the region whose cluster, made by someone else, is taken over",
     "confirm": "name of the region that is to be destroyed",
     "kubeconfig": "file with another way into the region's own cluster",
+    "last_backup": "`declined`: the last backup before a decommission is not taken",
+    "remove_foundation": "name of the region whose backups, secrets and identity are removed with its cluster",
     "take_back": "managers, separated by commas, whose changes of declared fields are undone; see playbooks/drift.yml",
     "plan": "hash of the plan that was reviewed and is to be carried out",
 }

@@ -23,6 +23,15 @@ options:
     description: The name that the caller gave.
     type: str
     default: ""
+  remove_foundation:
+    description: The name that the caller gave to have the foundation removed, too.
+    type: str
+    default: ""
+  last_backup:
+    description: Whether the caller declined the last backup.
+    type: str
+    default: ""
+    choices: ["", declined]
   image:
     description: Image of the backup store's server.
     type: str

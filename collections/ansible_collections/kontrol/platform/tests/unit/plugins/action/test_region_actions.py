@@ -118,6 +118,13 @@ def deploy(world: World) -> list[set[tuple[str, str]]]:
     ]
 
 
+def stop(world: World) -> None:
+    """Stop the nodes of the cluster, as a machine does that was switched off."""
+    for name, container in world.tools.containers.items():
+        if "control-plane" in name:
+            container["State"] = {"Running": False, "Status": "exited"}
+
+
 def test_check_before_and_after_the_first_run_tells_the_truth(world: World) -> None:
     with world.checking():
         planned = deploy(world)
@@ -322,10 +329,74 @@ def test_destruction_wants_the_exact_name_and_no_protection(
     assert bool(result.get("failed")) == (message is not None)
     assert (message or "") in result.get("msg", "")
     assert any("container kontrol-r-control-plane (running)" in line for line in result["kontrol_lines"])
+    assert any("these stay: " in line for line in result["kontrol_lines"])
     with world.checking():
         result = world.play("confirm", protected=protected, confirm=confirm)
     assert not result.get("failed")
     assert any("would be refused" in line for line in result["kontrol_lines"]) == (message is not None)
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ({"remove_foundation": "q"}, '`remove_foundation` names "q", not "r"'),
+        ({"last_backup": "no"}, "last_backup must be one of"),
+        ({"remove_foundation": "r", "last_backup": "declined"}, None),
+    ],
+)
+def test_the_foundation_is_only_removed_when_it_is_asked_for_by_name(
+    world: World, said: dict[str, str], message: str | None
+) -> None:
+    deploy(world)
+    result = world.play("confirm", protected=False, confirm="r", **said)
+    assert bool(result.get("failed")) == (message is not None)
+    assert (message or "") in result.get("msg", "")
+    stays = any("these stay" in line for line in result.get("kontrol_lines", []))
+    assert stays == ("last_backup" not in said and not message)
+
+
+@pytest.mark.parametrize(
+    ("running", "declined", "components", "taken"),
+    [
+        (True, False, ["mesh", "clickhouse", "neo4j"], ["clickhouse", "neo4j"]),
+        (True, True, ["mesh", "clickhouse"], []),
+        (True, False, ["mesh"], []),
+        (False, True, ["clickhouse"], []),
+        (False, False, ["mesh"], []),
+    ],
+)
+def test_a_last_backup_is_taken_of_what_holds_data(
+    world: World, running: bool, declined: bool, components: list[str], taken: list[str]
+) -> None:
+    deploy(world)
+    if not running:
+        stop(world)
+    result = world.play("last_backup", private=str(world.private), components=components, declined=declined)
+    assert result["components"] == taken
+    assert result["needed"] == bool(taken)
+
+
+def test_a_stopped_cluster_is_not_lost_without_a_word(world: World) -> None:
+    args = {"private": str(world.private), "components": ["clickhouse"], "declined": False}
+    assert world.play("last_backup", **args)["needed"] is False, "there is no cluster yet"
+    deploy(world)
+    stop(world)
+    assert "decline it with `-e last_backup=declined`" in world.play("last_backup", **args)["msg"]
+
+
+def test_what_is_left_of_a_region_is_found(world: World) -> None:
+    deploy(world)
+    args = {"private": str(world.private), "image": "gw:1", "foundation": True}
+    red = world.play("nothing_left", **args)
+    assert red["failed"]
+    for what in ("kontrol-r-control-plane", "kontrol-r-backup-store", "cluster.json", "age.key", "secrets.sops.json"):
+        assert what in red["msg"]
+    gone = {"state": "absent", "private": str(world.private)}
+    world.objects("cluster", **gone)
+    assert not world.play("nothing_left", **{**args, "foundation": False}).get("failed")
+    assert world.play("nothing_left", **args)["failed"]
+    world.objects("foundation", image="gw:1", **gone)
+    assert not world.play("nothing_left", **args).get("failed")
 
 
 def test_secrets_are_made_once_and_never_returned(world: World) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.kontrol.platform.plugins.module_utils import regions
+from ansible_collections.kontrol.platform.plugins.module_utils.extra_vars import EXTRA_VARS
 from ansible_collections.kontrol.platform.plugins.module_utils.paths import project_root
 from ansible_collections.kontrol.platform.plugins.module_utils.spec import Role, load_roles
 
@@ -165,7 +166,7 @@ SPEC = "inv/a/region.yml"
             ],
         ),
         ({"confrim": "a"}, ['confrim: Unknown extra variable, found "a": did you mean "confirm"']),
-        ({"x": 1}, ["x: Unknown extra variable, found 1: allowed are adopt, confirm, kubeconfig, take_back, plan"]),
+        ({"x": 1}, [f"x: Unknown extra variable, found 1: allowed are {', '.join(EXTRA_VARS)}"]),
         ({"kontrol_root": "/x"}, ['kontrol_root: The run sets this variable itself, found "/x": leave it out']),
         (
             {"cluster_wait_timeout": "60"},
