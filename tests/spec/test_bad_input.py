@@ -43,7 +43,7 @@ def spec(text: str | bytes, *lines: str) -> Case:
 
 def both(first: str, second: str) -> Case:
     """Make the case of a good and a bad region together."""
-    line = f'{BAD}:1: region.driver: Expected kind, found "kid"'
+    line = f'{BAD}:1: region.driver: Expected one of kind, aws, gcp, found "kid"'
     files = (("inv/good/region.yml", GOOD), (BAD, "region: {name: bad, driver: kid}\n"))
     return Case((line,), files, ("-i", first, "-i", second))
 
@@ -83,10 +83,10 @@ CASES = {
         ":1: region.market: Value is missing: it needs the two capitals of an ISO 3166-1 country code, such as BR",
     ),
     "missing required value": spec(
-        "region:\n  name: bad\n  driver:\n", ":3: region.driver: Value is missing: it needs kind"
+        "region:\n  name: bad\n  driver:\n", ":3: region.driver: Value is missing: it needs one of kind, aws, gcp"
     ),
-    "missing required option": spec("region: {name: bad}\n", ":1: region.driver: Option is missing: it needs kind"),
-    "missing block region": spec("cluster: {}\n", ":1: region: Block is missing: it needs a map with name, driver"),
+    "missing required option": spec("region: {name: bad}\n", ":1: region.driver: Option is missing: it needs one of kind, aws, gcp"),
+    "missing block region": spec("cluster: {}\n", ":1: region: Block is missing: it needs a map with name"),
     "block without a value": spec(f"{HEAD}cluster:\n", ":2: cluster: Value is missing: write {} to take every default"),
     "list for a block": spec(f"{HEAD}cluster: []\n", ":2: cluster: Expected a map, found a list"),
     "list for a spec": spec("- region\n", ': The file holds no map: expected a map of blocks such as "region:"'),
@@ -138,7 +138,7 @@ CASES = {
     ),
     "many problems at once": spec(
         "region: {name: bad, driver: kid, protected: on}\ncluster: {pod_cidr: x, wait_timeout: '{{ y }}'}\nmessh: {}\n",
-        ':1: region.driver: Expected kind, found "kid"',
+        ':1: region.driver: Expected one of kind, aws, gcp, found "kid"',
         ':1: region.protected: Expected true or false, found "on": write true',
         ':2: cluster.pod_cidr: Expected an IPv4 network such as 10.244.0.0/16, found "x"',
         ':2: cluster.wait_timeout: Templates are not read in a spec, found "{{ y }}": write the value itself',
