@@ -85,7 +85,21 @@ CASES = {
     "missing required value": spec(
         "region:\n  name: bad\n  driver:\n", ":3: region.driver: Value is missing: it needs one of kind, aws, gcp"
     ),
-    "missing required option": spec("region: {name: bad}\n", ":1: region.driver: Option is missing: it needs one of kind, aws, gcp"),
+    "missing required option": spec(
+        "region: {driver: kind}\n",
+        ":1: region.name: Option is missing: it needs a DNS label of at most 20 characters "
+        "(a-z, 0-9 and -, first a letter, last not -)",
+    ),
+    "nothing to decide a place by": spec(
+        "region: {name: bad}\n",
+        ":1: region.market: There is nothing to decide a driver and a location by: give region.market, one of "
+        "AU, BR, CA, DE, ES, GB, IN, JP, MX, SG; or region.driver and region.location",
+    ),
+    "a place outside the market": spec(
+        "region: {name: bad, market: BR, driver: aws, location: eu-west-1}\n",
+        ":1: region.location: aws eu-west-1 (Dublin, IE) is not allowed for the market BR: another country, "
+        'found "eu-west-1": allowed are aws sa-east-1, gcp southamerica-east1',
+    ),
     "missing block region": spec("cluster: {}\n", ":1: region: Block is missing: it needs a map with name"),
     "block without a value": spec(f"{HEAD}cluster:\n", ":2: cluster: Value is missing: write {} to take every default"),
     "list for a block": spec(f"{HEAD}cluster: []\n", ":2: cluster: Expected a map, found a list"),
