@@ -48,18 +48,20 @@ def changes(before: Object, after: Object, seal: Seal) -> list[dict[str, Any]]:
         `owner`, who last wrote the field as the server tells it ("" where nobody did).
     """
     old, new = (_sealed(without_nulls(comparable(state)), seal) for state in (before, after))
-    found = [
-        {"path": path, "before": None if one is _ABSENT else one, "after": None if two is _ABSENT else two}
-        for path, one, two in _differing(old, new, "")
-    ]
+    found = [{"path": path, "before": shown(one), "after": shown(two)} for path, one, two in differing(old, new, "")]
     return [{**one, "owner": ", ".join(owners(before, str(one["path"])))} for one in found]
+
+
+def shown(value: Any) -> Any:
+    """Return a value that `differing` gave; None for what is not there."""
+    return None if value is _ABSENT else value
 
 
 def content(body: Object, seal: Seal) -> dict[str, str]:
     """Return a digest for each field of an object that would be made; a single one of an object that has too many."""
-    fields = dict(_leaves(_sealed(body, seal), ""))
-    digests = {path: UNKNOWN if _unknown(value) else digest(_text(value)) for path, value in fields.items()}
-    return digests if len(digests) <= MOST_FIELDS else {"": digest(_text(body))}
+    fields = dict(leaves(_sealed(body, seal), ""))
+    digests = {path: UNKNOWN if _unknown(value) else digest(text_of(value)) for path, value in fields.items()}
+    return digests if len(digests) <= MOST_FIELDS else {"": digest(text_of(body))}
 
 
 def _sealed(obj: Object, seal: Seal) -> Object:
@@ -84,38 +86,39 @@ def _sealed_value(value: Any, seal: Seal) -> str:
 
 
 def _unknown(value: Any) -> bool:
-    text = _text(value)
+    text = text_of(value)
     return SENTINEL in text or value == UNKNOWN
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
+    """Return a value as text that is the same for the same content."""
     return json.dumps(value, sort_keys=True, default=str, ensure_ascii=False)
 
 
-def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+def leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
     """Yield path and value of all that is not a map, or a list of named things; an empty one counts as a value."""
     if isinstance(value, dict) and value:
         for key, inner in value.items():
-            yield from _leaves(inner, below(path, key))
+            yield from leaves(inner, below(path, key))
     elif (named := _named(value)) is not None and named[1]:
         for name, inner in named[1].items():
-            yield from _leaves(inner, f"{path}[{named[0]}={name}]")
+            yield from leaves(inner, f"{path}[{named[0]}={name}]")
     else:
         yield path, value
 
 
-def _differing(before: Any, after: Any, path: str) -> Iterator[tuple[str, Any, Any]]:
+def differing(before: Any, after: Any, path: str) -> Iterator[tuple[str, Any, Any]]:
     """Yield path, before and after of each field that differs; what is missing is `_ABSENT`."""
     if before == after:
         return
     left, right = _named(before), _named(after)
     if isinstance(before, dict) and isinstance(after, dict):
         for key in [*before, *(key for key in after if key not in before)]:
-            yield from _differing(before.get(key, _ABSENT), after.get(key, _ABSENT), below(path, key))
+            yield from differing(before.get(key, _ABSENT), after.get(key, _ABSENT), below(path, key))
     elif left and right and left[0] == right[0]:
         for name in [*left[1], *(name for name in right[1] if name not in left[1])]:
             one, two = left[1].get(name, _ABSENT), right[1].get(name, _ABSENT)
-            yield from _differing(one, two, f"{path}[{left[0]}={name}]")
+            yield from differing(one, two, f"{path}[{left[0]}={name}]")
     else:
         yield path, before, after
 
