@@ -17,6 +17,7 @@ from tests.e2e.harness import CLUSTER, Region
 pytestmark = pytest.mark.whole
 Act = Callable[[Region], None]
 PATIENCE_SECONDS = 240
+TOLD_SECONDS = 75  # until the operator has told the kubelet, and the kubelet Prometheus
 READ = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:8090/alerts').read().decode())"
 
 
@@ -105,7 +106,7 @@ def collector_index(region: Region) -> int:
 )
 def test_verify_sees_what_is_watched_no_more(damage: Act, region: Region) -> None:
     damage(region)
-    time.sleep(20)  # until the operator has told Prometheus
+    time.sleep(TOLD_SECONDS)
     done = region.run("verify")
     assert done.rc != 0
     assert re.search(r"^FAIL +(applied and ready|target is up)", done.stdout, re.MULTILINE), done.stdout[-3000:]
