@@ -30,8 +30,6 @@ SCRUBBED_NAMES: Final = frozenset(
         "TF_CLI_CONFIG_FILE",
         "TF_WORKSPACE",
         "TF_DATA_DIR",
-        "TF_LOG",
-        "TF_LOG_PATH",
         "KIND_CLUSTER_NAME",
     },
 )
@@ -130,7 +128,6 @@ def run(
     input: str | None = None,  # noqa: A002 - see Runner
     timeout: float | None = None,
     on_line: Callable[[str], None] | None = None,
-    grace: float = GRACE_SECONDS,
 ) -> Completed:
     """Run a program and return what it left; a non-zero exit code is a result, see `must`.
 
@@ -140,7 +137,6 @@ def run(
         input: Text for its standard input, the way for secrets to go in.
         timeout: Seconds after which it is ended.
         on_line: Called with each line of its standard error while it runs.
-        grace: Seconds that it gets to end in order, once it was asked to, before it is killed.
 
     Raises:
         ToolError: when the program cannot be started or takes too long.
@@ -161,9 +157,9 @@ def run(
         raise ToolError(f'Program "{argv[0]}" could not be started: {error.strerror}') from error
     with process:
         try:
-            stdout, stderr = _talk(process, input, None if timeout is None else started + timeout, on_line, grace)
+            stdout, stderr = _talk(process, input, None if timeout is None else started + timeout, on_line)
         except BaseException:
-            _end(process, grace)
+            _end(process)
             raise
     return Completed(process.returncode, stdout, stderr, time.monotonic() - started)
 
@@ -202,7 +198,6 @@ def _talk(
     text: str | None,
     deadline: float | None,
     on_line: Callable[[str], None] | None,
-    grace: float,
 ) -> tuple[str, str]:
     """Feed standard input, read both outputs to their end; a program's own children may keep them open."""
     collected: dict[str, bytearray] = {"stdout": bytearray(), "stderr": bytearray()}
@@ -212,14 +207,14 @@ def _talk(
         selector.register(_stream(process.stderr), selectors.EVENT_READ, "stderr")
         _send(process, text)
         while selector.get_map():
-            for key, _events in selector.select(_left(process, deadline, grace)):
+            for key, _events in selector.select(_left(process, deadline)):
                 data = os.read(key.fd, 65536)
                 collected[key.data] += data
                 if not data:
                     selector.unregister(key.fileobj)
                 elif key.data == "stderr":
                     feed.feed(data)
-    process.wait(_left(process, deadline, grace))
+    process.wait(_left(process, deadline))
     return collected["stdout"].decode(errors="replace"), collected["stderr"].decode(errors="replace")
 
 
@@ -245,13 +240,13 @@ def _send(process: subprocess.Popen[bytes], text: str | None) -> None:
     threading.Thread(target=write, daemon=True).start()
 
 
-def _left(process: subprocess.Popen[bytes], deadline: float | None, grace: float) -> float | None:
+def _left(process: subprocess.Popen[bytes], deadline: float | None) -> float | None:
     """Return the seconds left; end the program when there are none."""
     if deadline is None:
         return None
     left = deadline - time.monotonic()
     if left <= 0:
-        _end(process, grace)
+        _end(process)
         raise ToolError(
             f'Program "{_name(process)}" took too long and was ended; see what it waits for, then run again'
         )
@@ -264,13 +259,13 @@ def _name(process: subprocess.Popen[bytes]) -> str:
     return Path(str(argv[0])).name if isinstance(argv, (list, tuple)) else "program"
 
 
-def _end(process: subprocess.Popen[bytes], grace: float) -> None:
+def _end(process: subprocess.Popen[bytes]) -> None:
     """Ask the program to end, then insist."""
     if process.poll() is not None:
         return
     process.terminate()
     try:
-        process.wait(grace)
+        process.wait(GRACE_SECONDS)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
