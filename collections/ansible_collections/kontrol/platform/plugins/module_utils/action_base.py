@@ -56,8 +56,12 @@ class KontrolAction(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Validate the arguments, call `execute` and return the task's result."""
         result: dict[str, Any] = super().run(tmp, task_vars)
+        known = task_vars or {}
         try:
-            return {**result, **self.execute(self.validated(), task_vars or {})}
+            done = {**result, **self.execute(self.validated(), known)}
+            # A look ahead within a run that writes: what it would change, this run's statistics must not count twice.
+            planning = known.get("kontrol_check") and not known.get("ansible_check_mode")
+            return {**done, "changed": False} if planning else done
         except KontrolError as error:
             return {**result, "failed": True, "changed": False, **error.result, "msg": str(error)}
 

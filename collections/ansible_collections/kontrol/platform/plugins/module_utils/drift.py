@@ -27,7 +27,8 @@ CONTROLLERS: Final = frozenset(
 """Managers whose fields in our objects are their work and no drift."""
 UNKNOWN: Final = "nobody tells"
 NOT_APPLIED: Final = f"{MANAGER}, as declared before"
-SECRET: Final = "Secret"  # noqa: S105 - a kind
+WIDTH: Final = 140
+"""Of the table; a line that is searched for should stay one line."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def lines(region: str, found: list[Finding]) -> list[str]:
         return [f"Region {region} is as declared"]
     rows = [[one.what, one.target, one.field, one.declared, one.seen, one.owner] for one in found]
     told = [f"Region {region}: {len(found)} found that {'is' if len(found) == 1 else 'are'} not as declared", ""]
-    told += [*table(["", "on", "field", "declared", "seen", "set by"], rows), ""]
+    told += [*table(["", "on", "field", "declared", "seen", "set by"], rows, WIDTH), ""]
     managers = sorted({name for one in found for name in one.managers})
     back = f" -e take_back={','.join(managers)}" if managers else ""
     return [*told, f"To make it as declared: ansible-playbook -i inventories/{region} playbooks/bootstrap.yml{back}"]

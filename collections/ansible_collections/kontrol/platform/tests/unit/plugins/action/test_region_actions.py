@@ -41,6 +41,7 @@ class World:
         self.orders: list[warden.Orders] = []
         self.answer: dict[str, Any] = {"locked": True}
         self.check = False
+        self.known: dict[str, Any] = {}
 
     def play(self, name: str, **args: Any) -> dict[str, Any]:
         """Run an action as a task."""
@@ -56,7 +57,7 @@ class World:
         action = module.ActionModule(task, None, None, None, None, None)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("ansible.plugins.action.ActionBase.run", lambda self, tmp, task_vars: {})
-            result: dict[str, Any] = action.run(None, {"region_name": "r"})
+            result: dict[str, Any] = action.run(None, {"region_name": "r", **self.known})
         return result
 
     def objects(self, name: str, **args: Any) -> set[tuple[str, str]]:
@@ -397,6 +398,16 @@ def test_what_is_left_of_a_region_is_found(world: World) -> None:
     assert world.play("nothing_left", **args)["failed"]
     world.objects("foundation", image="gw:1", **gone)
     assert not world.play("nothing_left", **args).get("failed")
+
+
+def test_what_a_look_ahead_would_change_is_no_change_of_the_run(world: World) -> None:
+    deploy(world)
+    with world.checking():
+        told = world.play("stored_secret", names=["a/b"])
+        world.known = {"kontrol_check": True, "ansible_check_mode": False}
+        planned = world.play("stored_secret", names=["a/b"])
+    assert (told["changed"], planned["changed"]) == (True, False)
+    assert planned["kontrol_objects"] == told["kontrol_objects"]
 
 
 def test_secrets_are_made_once_and_never_returned(world: World) -> None:
