@@ -11,11 +11,11 @@ import hashlib
 import json
 import math
 import os
-import queue
 import re
 import shutil
 import signal
 import subprocess
+import tempfile
 import threading
 import time
 import unicodedata
@@ -47,7 +47,6 @@ CHANGED: Final = 2
 LOCK_TIMEOUT: Final = 30.0
 GRACE_SECONDS: Final = 60.0
 TICK: Final = 0.1
-QUIET_SECONDS: Final = 5.0
 VARIABLES: Final = "kontrol.auto.tfvars.json"
 BACKEND: Final = "backend.json"
 PLAN: Final = "kontrol.plan"
@@ -231,55 +230,53 @@ class GentleRunner:
         if input is not None or not Path(argv[0]).is_absolute():
             raise ToolError(f'Program "{argv[0]}" is to be given by its absolute path and without input')
         started = time.monotonic()
-        process = self._start(list(argv), env or {})
-        watcher = _watch(process.pid)
-        told: dict[str, list[str]] = {"stdout": [], "stderr": []}
-        with _terminated_as_interrupted():
+        with contextlib.ExitStack() as stack:
+            stdout, stderr = (stack.enter_context(_sink()) for _ in range(2))
+            process = self._start(list(argv), env or {}, stdout, stderr)
+            watcher = _watch(process.pid)
+            stack.callback(_dismiss, watcher)
+            stack.enter_context(_terminated_as_interrupted())
             try:
-                for name, line in self._lines(process, None if timeout is None else started + timeout):
-                    told[name].append(line)
-                    if on_line:
-                        on_line(line.rstrip())
-                process.wait()
+                self._follow(process, None if timeout is None else started + timeout, (stdout, stderr), on_line)
             except BaseException as error:
                 self._stop(process, watcher, error)
                 raise
-            finally:
-                _dismiss(watcher)
-        stdout, stderr = ("".join(lines) for lines in told.values())
-        return Completed(process.returncode, stdout, stderr, time.monotonic() - started)
+            out, err = (_all(sink).decode(errors="replace") for sink in (stdout, stderr))
+        return Completed(process.returncode, out, err, time.monotonic() - started)
 
-    def _start(self, argv: list[str], env: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    def _start(
+        self, argv: list[str], env: Mapping[str, str], stdout: IO[bytes], stderr: IO[bytes]
+    ) -> subprocess.Popen[bytes]:
         kept = {name: value for name, value in scrubbed_env().items() if not name.startswith("TF_")}
         try:
             return subprocess.Popen(
                 argv,
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
+                stdout=stdout,
+                stderr=stderr,
                 env=kept | dict(env),
                 process_group=0,
             )
         except OSError as error:
             raise ToolError(f'Program "{argv[0]}" could not be started: {error.strerror}') from error
 
-    def _lines(self, process: subprocess.Popen[bytes], deadline: float | None) -> Iterator[tuple[str, str]]:
-        """Yield (stream, line) until both outputs end; a child that outlives terraform may keep them open."""
-        lines: queue.SimpleQueue[tuple[str, str | None]] = queue.SimpleQueue()
-        for name, stream in (("stdout", process.stdout), ("stderr", process.stderr)):
-            threading.Thread(target=_pump, args=(name, stream, lines), daemon=True).start()
-        ended, quiet = 0, 0.0
-        while ended < 2 and quiet < QUIET_SECONDS:
+    def _follow(
+        self,
+        process: subprocess.Popen[bytes],
+        deadline: float | None,
+        sinks: Sequence[IO[bytes]],
+        on_line: Callable[[str], None] | None,
+    ) -> None:
+        """Wait for the end, and hand each line on meanwhile."""
+        heard = [0 for _ in sinks]
+        ended = False
+        while not ended:
             self._check(deadline)
-            try:
-                name, line = lines.get(timeout=TICK)
-            except queue.Empty:
-                quiet += 0.0 if process.poll() is None else TICK
-                continue
-            if line is None:
-                ended += 1
-            else:
-                yield name, line
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(TICK)
+                ended = True
+            for at, sink in enumerate(sinks):
+                heard[at] += _hear(sink, heard[at], on_line)
 
     def _check(self, deadline: float | None) -> None:
         if self._cancelled():
@@ -304,12 +301,29 @@ class GentleRunner:
             error.args = (f"{error}: {left}; run again, what was made so far is in the state",)
 
 
-def _pump(name: str, stream: IO[bytes], lines: queue.SimpleQueue[tuple[str, str | None]]) -> None:
-    """Hand each line of an output on, then None; close it here, where nobody else reads."""
-    with stream:
-        for line in stream:
-            lines.put((name, line.decode(errors="replace")))
-    lines.put((name, None))
+def _sink() -> IO[bytes]:
+    """Return what terraform may write to even after our death: a pipe that nobody reads would kill it, lock and all.
+
+    It is memory where the system has that, since plans and outputs hold secrets.
+    """
+    if hasattr(os, "memfd_create"):
+        return os.fdopen(os.memfd_create("terraform"), "w+b")
+    return tempfile.TemporaryFile()
+
+
+def _all(sink: IO[bytes], start: int = 0) -> bytes:
+    """Return what was written since, without moving the place where the next writing goes."""
+    return os.pread(sink.fileno(), os.fstat(sink.fileno()).st_size - start, start)
+
+
+def _hear(sink: IO[bytes], start: int, on_line: Callable[[str], None] | None) -> int:
+    """Hand the whole lines on that were written since; return how many bytes they are."""
+    data = b"" if on_line is None else _all(sink, start)
+    whole = data.rpartition(b"\n")[0]
+    if on_line and whole:
+        for line in whole.decode(errors="replace").split("\n"):
+            on_line(line.rstrip())
+    return len(whole) + 1 if whole else 0
 
 
 @contextlib.contextmanager

@@ -33,7 +33,7 @@ def _paths(owned: Object, path: str) -> list[str]:
 
 
 def _one_below(path: str, key: str) -> str:
-    kind, _, rest = key.partition(":")
+    kind, _colon, rest = key.partition(":")
     if kind == "k":
         name, value = next(iter(json.loads(rest).items()))
         return f"{path}[{name}={value}]"

@@ -186,6 +186,7 @@ class Fake:
         def interrupted(*_: Any) -> None:
             with (HERE / "signals").open("a", encoding="utf-8") as file:
                 file.write("SIGINT\n")
+            say("Interrupt received.")  # where nobody reads any more, this would be the end
             if not self.scenario.get("deaf"):
                 time.sleep(0.1)  # what it takes to save the state
                 self.lock.unlink()

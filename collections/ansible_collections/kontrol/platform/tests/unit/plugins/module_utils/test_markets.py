@@ -175,7 +175,7 @@ def table(policy: Policy) -> Iterator[str]:
         for driver in CLOUDS:
             answer = decide(policy, code, driver, None, CLOUDS)
             if isinstance(answer, Decision):
-                chosen = next(one for one in policy.locations if (one.driver, one.code) == (driver, answer.location))
+                (chosen,) = (one for one in policy.locations if (one.driver, one.code) == (driver, answer.location))
                 row.append(f"`{chosen.code}` {chosen.city}, {distance_km(market.point, chosen.point):,} km")
             else:
                 row.append("none")
@@ -205,7 +205,8 @@ def test_the_table_in_the_guide_is_what_the_policy_decides() -> None:
     ],
 )
 def test_distances_are_great_circles(one: Point, other: Point, km: int) -> None:
-    assert distance_km(one, other) == distance_km(other, one) == km
+    there, back = ((one, other), (other, one))
+    assert distance_km(*there) == distance_km(*back) == km
 
 
 def test_opposite_places_have_a_distance_though_numbers_are_rounded() -> None:

@@ -821,8 +821,9 @@ SCRIPT = """
 from ansible.plugins.loader import init_plugin_loader
 init_plugin_loader([{root!r}])
 from pathlib import Path
-from ansible_collections.kontrol.platform.plugins.module_utils.terraform import Terraform
-terraform = Terraform(Path({program!r}), Path({stack!r}), Path({work!r}))
+from ansible_collections.kontrol.platform.plugins.module_utils.terraform import Setup, Terraform
+setup = Setup(backend={backend!r}, variables={variables!r})
+terraform = Terraform(Path({program!r}), Path({stack!r}), Path({work!r}), setup=setup)
 terraform.init()
 try:
     terraform.apply(terraform.plan())
@@ -831,19 +832,28 @@ except KeyboardInterrupt:
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGKILL]
+
+
+def run_and_signal(number: signal.Signals, begun: Path, made: Any, **setup: Any) -> None:
+    """Apply in a process of its own, and send a signal to its group, as a terminal does, in the middle of it."""
+    names = {"program": str(made.program), "stack": str(made.stack), "work": str(made.work), "bin": str(begun.parent)}
+    given = {"backend": {}, "variables": {}, **setup}
+    script = SCRIPT.format(root=str(Path(__file__).resolve().parents[7]), **names, **given)
+    run = subprocess.Popen([sys.executable, "-c", script], start_new_session=True)
+    wait_for(begun.exists, 60)
+    os.killpg(run.pid, number)
+    run.wait(30)
+    assert (begun.parent / "told").exists() is (number != signal.SIGKILL)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_to_the_run_lets_terraform_give_its_lock_back(tmp_path: Path, number: signal.Signals) -> None:
     made = Made(tmp_path, apply="hang")
-    names = {"program": str(made.program), "stack": str(made.stack), "work": str(made.work), "bin": str(made.bin)}
-    script = SCRIPT.format(root=str(Path(__file__).resolve().parents[7]), **names)
-    run = subprocess.Popen([sys.executable, "-c", script], start_new_session=True)
-    wait_for((made.bin / "pid").exists, 40)
-    os.killpg(run.pid, number)  # as a terminal does: to all of the group
-    run.wait(20)
+    run_and_signal(number, made.bin / "pid", made)
     wait_for(lambda: not (made.bin / "lock").exists())
     time.sleep(0.2)  # a second one would come now
     assert interrupts(made) == 1
-    assert (made.bin / "told").exists() is (number != signal.SIGKILL)
 
 
 def test_the_watcher_goes_with_the_program() -> None:
@@ -868,8 +878,7 @@ def test_a_handler_of_the_caller_is_left_alone() -> None:
         signal.signal(signal.SIGTERM, before)
 
 
-def test_all_of_a_large_output_arrives_and_an_orphan_does_not_hold_it_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ansible_collections.kontrol.platform.plugins.module_utils.terraform.QUIET_SECONDS", 0.3)
+def test_all_of_a_large_output_arrives_and_an_orphan_does_not_hold_it_up() -> None:
     heard: list[str] = []
     done = GentleRunner()(["/bin/sh", "-c", "seq 200000; echo bad >&2; exit 3"], on_line=heard.append)
     assert (done.rc, len(done.stdout.split()), done.stderr) == (3, 200000, "bad\n")
@@ -1158,6 +1167,20 @@ def test_real_lock_of_a_killed_run_is_explained_and_taken_away_by_its_id(
     terraform.apply(terraform.plan())
     assert not terraform.plan().changed
     assert "lock" not in StateServer.kept
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_real_lock_is_given_back_when_the_run_is_ended(
+    real: Real, tmp_path: Path, address: str, number: signal.Signals
+) -> None:
+    begun = tmp_path / "begun"
+    real.kind = "http"
+    real.backend = {"address": address, "lock_address": address, "unlock_address": address}
+    real.terraform()
+    run_and_signal(number, begun, real, backend=real.backend, variables={"command": f"touch {begun}; exec sleep 60"})
+    wait_for(lambda: "lock" not in StateServer.kept)
+    plan = real.terraform().plan()
+    assert plan.counts() == {"none": 1, "replace": 1}, "what was begun is in the state, and to be made again"
 
 
 def test_real_another_backend_is_refused_and_not_begun_anew(real: Real) -> None:
