@@ -231,7 +231,7 @@ class GentleRunner:
             raise ToolError(f'Program "{argv[0]}" is to be given by its absolute path and without input')
         started = time.monotonic()
         with contextlib.ExitStack() as stack:
-            stdout, stderr = (stack.enter_context(_sink()) for _ in range(2))
+            stdout, stderr = (stack.enter_context(_sink()) for _number in range(2))
             process = self._start(list(argv), env or {}, stdout, stderr)
             watcher = _watch(process.pid)
             stack.callback(_dismiss, watcher)
@@ -268,7 +268,7 @@ class GentleRunner:
         on_line: Callable[[str], None] | None,
     ) -> None:
         """Wait for the end, and hand each line on meanwhile."""
-        heard = [0 for _ in sinks]
+        heard = [0] * len(sinks)
         ended = False
         while not ended:
             self._check(deadline)

@@ -205,8 +205,7 @@ def test_the_table_in_the_guide_is_what_the_policy_decides() -> None:
     ],
 )
 def test_distances_are_great_circles(one: Point, other: Point, km: int) -> None:
-    there, back = ((one, other), (other, one))
-    assert distance_km(*there) == distance_km(*back) == km
+    assert [distance_km(*pair) for pair in ((one, other), (other, one))] == [km, km]
 
 
 def test_opposite_places_have_a_distance_though_numbers_are_rounded() -> None:

@@ -186,8 +186,12 @@ def test_a_kill_while_copying_leaves_nothing_that_the_next_copy_does_not_know(
     stage(root, work)
     (root / "b.tf").touch()
     (root / "a.tf").rename(root / "c.tf")
+
+    def interrupted(*_args: Any, **_more: Any) -> None:
+        raise KeyboardInterrupt
+
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "unlink", lambda *_a, **_k: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(Path, "unlink", interrupted)
         with pytest.raises(KeyboardInterrupt):
             stage(root, work)
     stage(root, work)
