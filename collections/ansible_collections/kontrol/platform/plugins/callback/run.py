@@ -83,6 +83,14 @@ def phase_of(path: str) -> str:
     return f"{found['role']} {found['verb']}" if found and found["verb"] in VERBS else ""
 
 
+def _at_terminal() -> bool:
+    """Return whether standard input is a terminal. A program such as ansible-runner gives one too, and nobody types."""
+    try:
+        return sys.stdin.isatty() and sys.stdout.isatty()
+    except (AttributeError, ValueError):
+        return False
+
+
 def _is_planning(task: Task) -> bool:
     """Return whether a task only looks because a plan is made (roles/region/tasks/plan.yml marks what it includes)."""
     return bool(task.get_vars().get("kontrol_check"))
@@ -133,6 +141,7 @@ class CallbackModule(CallbackBase):
         os.environ[region_run.MAIN_PID] = str(self._pid)
         os.environ[region_run.PLAYBOOK] = self._playbook
         os.environ[region_run.STARTED] = state.now()
+        os.environ[region_run.PERSON] = "yes" if C.DEFAULT_STDOUT_CALLBACK in FOR_PERSONS and _at_terminal() else "no"
         process.arm_forks()
         self._peak = memory.Peak(self._pid)
         self._progress = self._new_progress()

@@ -31,6 +31,8 @@ RUN: Final = "KONTROL_RUN"
 MAIN_PID: Final = "KONTROL_MAIN_PID"
 PLAYBOOK: Final = "KONTROL_PLAYBOOK"
 STARTED: Final = "KONTROL_STARTED"
+PERSON: Final = "KONTROL_PERSON"
+"""Whether a person sits before this run, who can be asked: "yes" or "no"."""
 PERSON_FILE: Final = "kubeconfig"
 CALLBACK_REMEDY: Final = (
     "activate the project's environment, it exports ANSIBLE_CONFIG; that ansible.cfg enables the callback"

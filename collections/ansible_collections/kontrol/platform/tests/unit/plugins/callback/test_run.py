@@ -41,7 +41,7 @@ def callback(monkeypatch: pytest.MonkeyPatch) -> Iterator[plugin.CallbackModule]
     made.v2_playbook_on_start(SimpleNamespace(_file_name="/x/playbooks/bootstrap.yml"))
     yield made
     made._stop_progress()
-    for name in (region_run.RUN, region_run.MAIN_PID, region_run.PLAYBOOK, region_run.STARTED):
+    for name in (region_run.RUN, region_run.MAIN_PID, region_run.PLAYBOOK, region_run.STARTED, region_run.PERSON):
         os.environ.pop(name, None)
 
 
@@ -82,6 +82,19 @@ def task(path: str, name: str = "a task", *, planning: bool = False) -> Any:
 
 def stats(failures: int = 0) -> Any:
     return SimpleNamespace(summarize=lambda host: {"failures": failures, "unreachable": 0})
+
+
+@pytest.mark.parametrize(
+    ("callback_name", "terminal", "asked"),
+    [("default", True, "yes"), ("default", False, "no"), ("awx_display", True, "no"), ("json", True, "no")],
+)
+def test_only_a_person_is_asked(
+    monkeypatch: pytest.MonkeyPatch, callback: plugin.CallbackModule, callback_name: str, terminal: bool, asked: str
+) -> None:
+    monkeypatch.setattr("ansible.constants.DEFAULT_STDOUT_CALLBACK", callback_name)
+    monkeypatch.setattr(plugin, "_at_terminal", lambda: terminal)
+    callback.v2_playbook_on_start(SimpleNamespace(_file_name="/x/playbooks/new_region.yml"))
+    assert os.environ[region_run.PERSON] == asked
 
 
 def test_a_run_gets_an_id_and_a_clean_environment(callback: plugin.CallbackModule) -> None:
