@@ -32,6 +32,13 @@ def test_drift_fails_with_what_it_is(tmp_path: Path) -> None:
     assert failed.value.result["drift"][0]["target"] == "Service a/b"
 
 
+def test_a_stopped_cluster_is_drift_and_what_is_in_it_is_not_called_missing(tmp_path: Path) -> None:
+    stopped = {"object": "Cluster k", "verb": "update", "known": "server", "component": "cluster"}
+    with pytest.raises(KontrolError, match="1 of region 'r' not as declared; Cluster k is stopped") as failed:
+        judged(tmp_path, stopped, {**GONE, "known": "rendered"})
+    assert [one["target"] for one in failed.value.result["drift"]] == ["Cluster k"]
+
+
 def test_what_could_not_be_looked_at_is_not_called_drift(tmp_path: Path) -> None:
     result = judged(tmp_path, SAME, failure="no answer")
     assert result["unreachable"]

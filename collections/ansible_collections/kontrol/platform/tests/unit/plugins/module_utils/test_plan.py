@@ -8,7 +8,7 @@ import pytest
 from ansible_collections.kontrol.platform.plugins.module_utils import plan_view, state
 from ansible_collections.kontrol.platform.plugins.module_utils.errors import KontrolError
 from ansible_collections.kontrol.platform.plugins.module_utils.kube.planned import UNKNOWN
-from ansible_collections.kontrol.platform.plugins.module_utils.plan import FILE, Plan, compare, find
+from ansible_collections.kontrol.platform.plugins.module_utils.plan import FILE, Plan, compare, find, seen
 
 
 def told(address: str, verb: str = "create", known: str = "server", **more: Any) -> dict[str, Any]:
@@ -108,6 +108,16 @@ def test_what_a_plan_must_not_do(step: dict[str, Any], protected: bool, refused:
     found = Plan.of("r", [step], protected=protected).refusals()
     assert bool(found) == bool(refused)
     assert refused in "".join(found)
+
+
+def test_of_a_stopped_cluster_only_what_could_be_asked_says_something() -> None:
+    stopped = told("Cluster kontrol-r", "update", changes=[change("state", "stopped", "running")])
+    rendered = {**NAMESPACE, "known": "rendered"}
+    kept_verdicts, why = seen([told("BackupStore r", "none"), stopped, rendered])
+    assert [one["object"] for one in kept_verdicts] == ["BackupStore r", "Cluster kontrol-r"]
+    assert "Cluster kontrol-r is stopped" in why
+    everything = [told("Cluster kontrol-r", "none"), rendered]
+    assert seen(everything) == (everything, "")
 
 
 def kept(folder: Path, plan: Plan) -> Plan:
