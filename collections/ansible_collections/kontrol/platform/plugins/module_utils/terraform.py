@@ -256,6 +256,7 @@ class GentleRunner:
                 stderr=stderr,
                 env=kept | dict(env),
                 process_group=0,
+                preexec_fn=_hear_interrupts,  # noqa: PLW1509 - one call between fork and exec
             )
         except OSError as error:
             raise ToolError(f'Program "{argv[0]}" could not be started: {error.strerror}') from error
@@ -324,6 +325,11 @@ def _hear(sink: IO[bytes], start: int, on_line: Callable[[str], None] | None) ->
         for line in whole.decode(errors="replace").split("\n"):
             on_line(line.rstrip())
     return len(whole) + 1 if whole else 0
+
+
+def _hear_interrupts() -> None:
+    """Let a child be interrupted: a run that was started in the background ignores that, and would hand it on."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @contextlib.contextmanager

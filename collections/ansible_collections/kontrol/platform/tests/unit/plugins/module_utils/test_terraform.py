@@ -822,6 +822,8 @@ def test_what_takes_too_long_is_ended_in_the_same_way(tmp_path: Path) -> None:
 
 
 SCRIPT = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # these tests may run in the background, where it is ignored
 from ansible.plugins.loader import init_plugin_loader
 init_plugin_loader([{root!r}])
 from pathlib import Path
