@@ -10,13 +10,13 @@ from ansible_collections.kontrol.platform.plugins.module_utils import volumes
 from ansible_collections.kontrol.platform.plugins.module_utils.action_base import KontrolAction
 from ansible_collections.kontrol.platform.plugins.module_utils.errors import KontrolError
 from ansible_collections.kontrol.platform.plugins.module_utils.kube import guard, session
+from ansible_collections.kontrol.platform.plugins.module_utils.kube.client import MERGE_PATCH
 from ansible_collections.kontrol.platform.plugins.module_utils.kube.delete import remove_object
 
 if TYPE_CHECKING:
     from ansible_collections.kontrol.platform.plugins.module_utils.kube.client import Client, Object
 
 CLASSES: Final = "/apis/storage.k8s.io/v1/storageclasses"
-MERGE_PATCH: Final = "application/merge-patch+json"
 _POLL: Final = 0.2
 
 

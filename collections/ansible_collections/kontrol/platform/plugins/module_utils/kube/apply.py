@@ -17,7 +17,7 @@ from typing import Any
 
 from ansible_collections.kontrol.platform.plugins.module_utils.errors import KontrolError
 from ansible_collections.kontrol.platform.plugins.module_utils.kube import diff, guard, planned, ready
-from ansible_collections.kontrol.platform.plugins.module_utils.kube.client import ApiError, Client
+from ansible_collections.kontrol.platform.plugins.module_utils.kube.client import MERGE_PATCH, ApiError, Client
 from ansible_collections.kontrol.platform.plugins.module_utils.kube.delete import remove_object
 from ansible_collections.kontrol.platform.plugins.module_utils.kube.discovery import Discovery, NotServedError, Resource
 from ansible_collections.kontrol.platform.plugins.module_utils.kube.fields import Scope, leave_to_server, ours_differ
@@ -44,7 +44,6 @@ CRD_TIMEOUT = 60.0
 RETRY_TIMEOUT = 60.0  # for webhooks that are not up yet and endpoints of new CRDs
 _RETRY_PAUSE = 1.0
 ANYONE = "*"
-MERGE_PATCH = "application/merge-patch+json"
 _MANAGER = re.compile(r'"([^"]+)"')
 _SHOWN = 25  # failed objects that a message lists
 _LIST_FROM = 4  # objects of one kind and namespace; fewer are read one by one
@@ -363,7 +362,7 @@ class Applier:
         resource = self._discovery.resource(item.body["apiVersion"], item.id.kind)
         path = resource.path(item.id.namespace, item.id.name)
         created, taken, after = self._patch(path, body, item)
-        if added := additions(before, self._options.take_back) if before else []:
+        if before and self._options.take_back and (added := additions(before, self._options.take_back)):
             taken, after = True, self._without(path, after, added)
         verdict.live = after
         if created:

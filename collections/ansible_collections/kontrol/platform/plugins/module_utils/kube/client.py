@@ -30,6 +30,7 @@ _PATIENCE = 30.0  # longest single wait that a Retry-After may ask for
 _RETRIED_STATUS = {429, 500, 502, 503, 504}
 _JSON = "application/json"
 APPLY_PATCH = "application/apply-patch+yaml"  # JSON is YAML; the server's fast path
+MERGE_PATCH = "application/merge-patch+json"
 
 T = TypeVar("T")
 R = TypeVar("R")
