@@ -23,7 +23,6 @@ class ActionModule(KontrolAction):
     ARGUMENTS: ClassVar[dict[str, dict[str, Any]]] = {
         "region": {"type": "str", "required": True},
         "private": {"type": "str", "required": True},
-        "image": {"type": "str", "required": True},
         "foundation": {"type": "bool", "required": True},
     }
 

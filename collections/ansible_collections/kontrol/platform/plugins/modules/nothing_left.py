@@ -20,10 +20,6 @@ options:
     description: Private folder of the run.
     type: str
     required: true
-  image:
-    description: Image of the backup store's server.
-    type: str
-    required: true
   foundation:
     description: Whether the foundation was removed, too.
     type: bool
@@ -42,7 +38,6 @@ EXAMPLES = r"""
   kontrol.platform.nothing_left:
     region: local
     private: "{{ kontrol_private }}"
-    image: "{{ kontrol_artifacts.versitygw.ref }}"
     foundation: true
 """
 

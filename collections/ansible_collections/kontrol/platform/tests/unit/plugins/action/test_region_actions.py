@@ -387,7 +387,7 @@ def test_a_stopped_cluster_is_not_lost_without_a_word(world: World) -> None:
 
 def test_what_is_left_of_a_region_is_found(world: World) -> None:
     deploy(world)
-    args = {"private": str(world.private), "image": "gw:1", "foundation": True}
+    args = {"private": str(world.private), "foundation": True}
     red = world.play("nothing_left", **args)
     assert red["failed"]
     for what in ("kontrol-r-control-plane", "kontrol-r-backup-store", "cluster.json", "age.key", "secrets.sops.json"):
