@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -10,7 +11,11 @@ from ansible.utils.display import Display
 
 from ansible_collections.kontrol.platform.plugins.module_utils import identity, register
 from ansible_collections.kontrol.platform.plugins.module_utils.action_base import KontrolAction
-from ansible_collections.kontrol.platform.plugins.module_utils.backup_store import ACCESS_SECRET, SECRET_SECRET
+from ansible_collections.kontrol.platform.plugins.module_utils.backup_store import (
+    ACCESS_SECRET,
+    SECRET_SECRET,
+    BackupStore,
+)
 from ansible_collections.kontrol.platform.plugins.module_utils.checks import check
 from ansible_collections.kontrol.platform.plugins.module_utils.drivers.base import load_record
 from ansible_collections.kontrol.platform.plugins.module_utils.errors import KontrolError
@@ -84,14 +89,14 @@ def planned(region: RegionRun, image: str) -> list[dict[str, Any]]:
         entry(f"Identity {region.region}", "none" if identity.load(region.folder) else "create"),
         entry(f"SecretStore {region.region}", "none" if store.exists() else "create"),
         *(entry(f"StoredSecret {name}", "none" if name in names else "create") for name in BACKUP_SECRETS),
-        _told(region, image, region.backup_store(image).verdict(credentials)),
+        _told(region.backup_store(image), credentials),
         *(entry(name, "update", changes=changes) for name, changes in region.stopped_registry()),
     ]
 
 
-def _told(region: RegionRun, image: str, verdict: str) -> dict[str, Any]:
-    changes = region.backup_store(image).changes() if verdict == "update" else []
-    return entry(f"BackupStore {region.region}", verdict, changes=changes)
+def _told(store: BackupStore, credentials: Callable[[], tuple[str, str]] | None) -> dict[str, Any]:
+    verdict = store.verdict(credentials)
+    return entry(f"BackupStore {store.region}", verdict, changes=store.changes() if verdict == "update" else [])
 
 
 def make(region: RegionRun, image: str) -> list[dict[str, Any]]:

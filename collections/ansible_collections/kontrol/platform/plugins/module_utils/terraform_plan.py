@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +18,7 @@ from ansible_collections.kontrol.platform.plugins.module_utils.errors import Kon
 from ansible_collections.kontrol.platform.plugins.module_utils.kube.objects import without_nulls
 from ansible_collections.kontrol.platform.plugins.module_utils.kube.planned import (
     UNKNOWN,
+    Seal,
     differing,
     digest,
     leaves,
@@ -46,7 +47,6 @@ FORMAT: Final = "1."
 TAGS: Final = ("tags", "tags_all", "labels", "effective_labels")
 FACTOR: Final = 3
 _NAME: Final = re.compile(r"[A-Za-z_][\w-]*")
-Seal = Callable[[str], str]
 
 
 @dataclass(frozen=True)
