@@ -10,6 +10,7 @@ from ansible_collections.kontrol.platform.plugins.module_utils.errors import Kon
 from ansible_collections.kontrol.platform.plugins.module_utils.region_run import RegionRun
 
 DECLINED = "declined"
+FIRST = "  before that a last backup is taken of every component that holds data"
 
 
 class ActionModule(KontrolAction):
@@ -31,7 +32,7 @@ class ActionModule(KontrolAction):
         lines = [
             f"Region {region.region}: this is what is destroyed",
             *(f"  {line}" for line in hits(region, args["image"], foundation=bool(args["remove_foundation"]))),
-            *([] if args["last_backup"] == DECLINED else ["  before that a last backup is taken"]),
+            *([] if args["last_backup"] == DECLINED else [FIRST]),
         ]
         said = {"confirm": args["confirm"], "remove_foundation": args["remove_foundation"]}
         if problem := refusal(args["region"], said, protected=args["protected"]):
