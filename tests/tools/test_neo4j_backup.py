@@ -2,69 +2,30 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import sys
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from images.tools.kontrol_tools import neo4j_backup, s3
 from images.tools.kontrol_tools.errors import ArgumentError, ToolError
+from tests.tools.bucket import Bucket, serving
 from tests.tools.graph import Graph
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 Objects = dict[str, bytes]
-PAGE = 2
 
 
 @pytest.fixture
 def objects(monkeypatch: pytest.MonkeyPatch) -> Iterator[Objects]:
-    """A small S3 server that compares checksums and lists two keys at a time; gives what it holds by path."""
-    held: Objects = {}
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_PUT(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            same = hashlib.sha256(body).hexdigest() == self.headers["x-amz-content-sha256"]
-            if same and self.path.count("/") > 1:
-                held[self.path] = body
-            self.say(200 if same else 400)
-
-        def do_GET(self) -> None:
-            address = urlsplit(self.path)
-            query = {name: values[0] for name, values in parse_qs(address.query).items()}
-            if "list-type" in query:
-                self.say(200, listing(f"{address.path}/", query).encode())
-            else:
-                self.say(200 if self.path in held else 404, held.get(self.path, b""))
-
-        def say(self, status: int, body: bytes = b"") -> None:
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name of the base class
-            pass
-
-    def listing(bucket: str, query: dict[str, str]) -> str:
-        names = sorted(path.removeprefix(bucket) for path in held if path.startswith(bucket + query["prefix"]))
-        start = int(query.get("continuation-token", "0"))
-        more = f"<NextContinuationToken>{start + PAGE}</NextContinuationToken>" if len(names) > start + PAGE else ""
-        return "".join(f"<Contents><Key>{name}</Key></Contents>" for name in names[start : start + PAGE]) + more
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-        monkeypatch.setattr(sys.modules[__name__], "ENDPOINT", f"http://127.0.0.1:{server.server_address[1]}")
-        yield held
-        server.shutdown()
+    """A small S3 server; gives what it holds by path."""
+    with serving(Bucket()) as bucket:
+        monkeypatch.setattr(sys.modules[__name__], "ENDPOINT", bucket.endpoint)
+        yield bucket.objects
 
 
 ENDPOINT = ""

@@ -10,6 +10,7 @@ import hmac
 import http.client
 import os
 import re
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,9 +26,12 @@ if TYPE_CHECKING:
     from io import FileIO
     from pathlib import Path
 
+_ONLY_NEW = (("If-None-Match", "*"),)
 _EMPTY = hashlib.sha256(b"").hexdigest()
 _THERE = (HTTPStatus.OK, HTTPStatus.CONFLICT)
 _TIMEOUT = 15.0
+_PAUSES = (0.2, 1.0, 3.0)
+"""Seconds before each new try after an answer of 5xx; what is sent here may be sent twice."""
 _PIECE = 1 << 20
 LARGEST = 5 << 30
 """Bytes of one object: AWS's limit for one PUT."""
@@ -84,20 +88,43 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
+@dataclass(frozen=True)
+class _Request:
+    """One request; `condition` holds headers that are not signed."""
+
+    method: str
+    path: str
+    query: str = ""
+    body: bytes | BinaryIO = b""
+    digest: str = _EMPTY
+    condition: tuple[tuple[str, str], ...] = ()
+
+    def send(self, store: Store, connection: http.client.HTTPConnection) -> http.client.HTTPResponse:
+        """Send it over a connection and return the answer."""
+        if not isinstance(self.body, bytes):
+            self.body.seek(0)
+        headers = signed_headers(store, self.method, self.path, _now(), query=self.query, digest=self.digest)
+        if self.method == "PUT":
+            headers["Content-Length"] = str(_size(self.body))
+        target = f"{self.path}?{self.query}" if self.query else self.path
+        connection.request(self.method, target, body=self.body, headers={**headers, **dict(self.condition)})
+        return connection.getresponse()
+
+
 @contextmanager
-def _answer(
-    store: Store, method: str, path: str, *, query: str = "", body: bytes | BinaryIO = b"", digest: str = _EMPTY
-) -> Iterator[http.client.HTTPResponse]:
-    """Send one request and give its answer, whatever its status. Raises ToolError without an answer."""
+def _answer(store: Store, request: _Request) -> Iterator[http.client.HTTPResponse]:
+    """Send a request, again after an answer of 5xx, and give its answer. Raises ToolError without an answer."""
     address = urlsplit(store.endpoint)
     kind = http.client.HTTPSConnection if address.scheme == "https" else http.client.HTTPConnection
+    pauses = list(_PAUSES)
     connection = kind(address.netloc, timeout=_TIMEOUT)
     try:
-        headers = signed_headers(store, method, path, _now(), query=query, digest=digest)
-        if method == "PUT":
-            headers["Content-Length"] = str(_size(body))
-        connection.request(method, f"{path}?{query}" if query else path, body=body, headers=headers)
-        yield connection.getresponse()
+        answer = request.send(store, connection)
+        while answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR and pauses:
+            connection.close()
+            time.sleep(pauses.pop(0))
+            answer = request.send(store, connection)
+        yield answer
     except (OSError, http.client.HTTPException) as error:
         where = store.endpoint
         raise ToolError(f"Backup store '{where}' does not answer: {type(error).__name__} {error}") from error
@@ -120,7 +147,7 @@ def ensure_bucket(store: Store, bucket: str) -> None:
     Raises:
         ToolError: the server does not answer or refuses.
     """
-    with _answer(store, "PUT", f"/{bucket}") as answer:
+    with _answer(store, _Request("PUT", f"/{bucket}")) as answer:
         if answer.status not in _THERE:
             raise _refused(answer, f"Bucket '{bucket}' cannot be made")
 
@@ -136,7 +163,10 @@ def put_file(store: Store, bucket: str, key: str, path: Path) -> str:
     if path.stat().st_size > LARGEST:
         raise ToolError(f"'{key}' is larger than {LARGEST} bytes, which one request may carry")
     digest = file_digest(path)
-    with path.open("rb") as file, _answer(store, "PUT", _path(bucket, key), body=file, digest=digest) as answer:
+    with (
+        path.open("rb") as file,
+        _answer(store, _Request("PUT", _path(bucket, key), body=file, digest=digest)) as answer,
+    ):
         if answer.status != HTTPStatus.OK:
             raise _refused(answer, f"'{key}' cannot be stored")
     return digest
@@ -145,14 +175,32 @@ def put_file(store: Store, bucket: str, key: str, path: Path) -> str:
 def put(store: Store, bucket: str, key: str, body: bytes) -> None:
     """Store bytes under a key. Raises ToolError."""
     digest = hashlib.sha256(body).hexdigest()
-    with _answer(store, "PUT", _path(bucket, key), body=body, digest=digest) as answer:
+    with _answer(store, _Request("PUT", _path(bucket, key), body=body, digest=digest)) as answer:
         if answer.status != HTTPStatus.OK:
             raise _refused(answer, f"'{key}' cannot be stored")
 
 
+def put_new(store: Store, bucket: str, key: str, body: bytes) -> bool:
+    """Store bytes under a key that is not there yet; return whether it was not there. Raises ToolError."""
+    digest = hashlib.sha256(body).hexdigest()
+    with _answer(store, _Request("PUT", _path(bucket, key), body=body, digest=digest, condition=_ONLY_NEW)) as answer:
+        if answer.status in (HTTPStatus.PRECONDITION_FAILED, HTTPStatus.CONFLICT):  # conflict: another one right now
+            return False
+        if answer.status != HTTPStatus.OK:
+            raise _refused(answer, f"'{key}' cannot be stored")
+    return True
+
+
+def delete(store: Store, bucket: str, key: str) -> None:
+    """Delete a key; one that is not there is fine. Raises ToolError."""
+    with _answer(store, _Request("DELETE", _path(bucket, key))) as answer:
+        if answer.status not in (HTTPStatus.OK, HTTPStatus.NO_CONTENT, HTTPStatus.NOT_FOUND):
+            raise _refused(answer, f"'{key}' cannot be deleted")
+
+
 def get(store: Store, bucket: str, key: str) -> bytes | None:
     """Return what a key holds; None when it is not there. Raises ToolError."""
-    with _answer(store, "GET", _path(bucket, key)) as answer:
+    with _answer(store, _Request("GET", _path(bucket, key))) as answer:
         if answer.status == HTTPStatus.NOT_FOUND:
             return None
         if answer.status != HTTPStatus.OK:
@@ -162,7 +210,7 @@ def get(store: Store, bucket: str, key: str) -> bytes | None:
 
 def get_file(store: Store, bucket: str, key: str, path: Path) -> None:
     """Write what a key holds to a file. Raises ToolError."""
-    with _answer(store, "GET", _path(bucket, key)) as answer:
+    with _answer(store, _Request("GET", _path(bucket, key))) as answer:
         if answer.status != HTTPStatus.OK:
             raise _refused(answer, f"'{key}' cannot be read")
         with path.open("wb", buffering=0) as file:
@@ -178,24 +226,33 @@ def _write(file: FileIO, piece: bytes) -> None:
         raise ToolError(f"'{file.name!s}' cannot be written: {error.strerror}") from error
 
 
-def keys(store: Store, bucket: str, prefix: str) -> list[str]:
-    """Return all keys that begin with a prefix, in order; none when there is no bucket. Raises ToolError."""
-    found: list[str] = []
+def sizes(store: Store, bucket: str, prefix: str) -> dict[str, int]:
+    """Return the bytes of each key that begins with a prefix, in order; nothing without a bucket. Raises ToolError."""
+    found: dict[str, int] = {}
     token = ""
     while True:
         more = f"continuation-token={quote(token, safe='')}&" if token else ""
         query = f"{more}list-type=2&prefix={quote(prefix, safe='')}"
-        with _answer(store, "GET", f"/{bucket}", query=query) as answer:
+        with _answer(store, _Request("GET", f"/{bucket}", query=query)) as answer:
             if answer.status == HTTPStatus.NOT_FOUND:
                 return found
             if answer.status != HTTPStatus.OK:
                 raise _refused(answer, f"Bucket '{bucket}' cannot be listed")
             text = answer.read().decode("utf-8")
-        found += [unescape(key) for key in re.findall(r"<Key>([^<]*)</Key>", text)]
-        following = re.search(r"<NextContinuationToken>([^<]+)</NextContinuationToken>", text)
-        if following is None:
+        for one in re.findall(r"<Contents>.*?</Contents>", text, re.DOTALL):
+            found[unescape(_inside(one, "Key"))] = int(_inside(one, "Size"))
+        if not (token := unescape(_inside(text, "NextContinuationToken"))):
             return found
-        token = unescape(following[1])
+
+
+def _inside(text: str, tag: str) -> str:
+    found = re.search(f"<{tag}>([^<]*)</{tag}>", text)
+    return found[1] if found else ""
+
+
+def keys(store: Store, bucket: str, prefix: str) -> list[str]:
+    """Return all keys that begin with a prefix, in order; none when there is no bucket. Raises ToolError."""
+    return list(sizes(store, bucket, prefix))
 
 
 def _path(bucket: str, key: str) -> str:

@@ -31,6 +31,8 @@ JOB_OPTIONS: dict[str, dict[str, Any]] = {
     "user": {"type": "int", "default": USER},
     "volumes": {"type": "list", "elements": "dict", "default": []},
     "before": {"type": "list", "elements": "dict", "default": []},
+    "beside": {"type": "list", "elements": "dict", "default": []},
+    "token": {"type": "bool", "default": False},
 }
 
 

@@ -10,6 +10,7 @@ from ansible.errors import AnsibleFilterError
 
 from ansible_collections.kontrol.platform.plugins.module_utils import (
     charts,
+    jobs,
     quantities,
     upgrades,
     verification,
@@ -56,6 +57,7 @@ class FilterModule:
         """Return them."""
         found: dict[str, Callable[..., Any]] = {
             "chart_objects": chart_objects,
+            "cron_job": jobs.cron_job,
             "growth_problem": volumes.growth_problem,
             "login_checks": verification.login_checks,
             "ended_checks": verification.ended_checks,

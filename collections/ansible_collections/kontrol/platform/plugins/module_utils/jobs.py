@@ -31,6 +31,10 @@ END_SECONDS: Final = 20
 """How long a Job may take to end after its result: its sidecar drains and stops."""
 KEEP_SECONDS: Final = 600
 """How long a Job outlives its end when the controller died and could not delete it."""
+KEEP_SCHEDULED_SECONDS: Final = 86_400
+"""How long a scheduled Job can be looked at after its end."""
+LATE_SECONDS: Final = 3600
+"""How late a scheduled Job may start, after a cluster was away; one that missed more waits for the next time."""
 HOPELESS: Final = frozenset({"InvalidImageName", "ErrImageNeverPull"})
 """Waiting reasons that no amount of waiting cures."""
 
@@ -56,6 +60,8 @@ class JobSpec:
         volumes: More to mount in each of its containers: [{name, path, claim}]; without a claim it is an empty folder.
         before: Containers that must end well before, in order: [{name, image, command, environment, memory}], or
             [{name, steps}] for one of the tools image with steps of its own, whose results nobody reads.
+        beside: Containers that run beside it from before its start to its end, in the form of those of `before`.
+        token: Whether it may ask the API server, as its service account.
     """
 
     name: str
@@ -73,6 +79,8 @@ class JobSpec:
     user: int = USER
     volumes: list[Object] = field(default_factory=list)
     before: list[Object] = field(default_factory=list)
+    beside: list[Object] = field(default_factory=list)
+    token: bool = False
 
     def __str__(self) -> str:
         return f"{self.namespace}/{self.name}"
@@ -98,12 +106,57 @@ class JobError(KontrolError):
 
 def manifest(spec: JobSpec, suffix: str) -> Object:
     """Return the Job as an object; `suffix` makes its name new."""
-    labels = {MANAGED_BY: OWNER, **({COMPONENT: spec.component} if spec.component else {})}
+    meta = {"name": f"{spec.name}-{suffix}", "namespace": spec.namespace, "labels": _labels(spec)}
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": meta, "spec": _job(spec, KEEP_SECONDS)}
+
+
+def cron_job(job: Object, component: str, schedule: str) -> Object:
+    """Return an object that makes a Job of `kontrol.platform.job` on a schedule.
+
+    Args:
+        job: The Job as that module takes it.
+        component: Whose work it is.
+        schedule: Five fields of cron, in UTC.
+    """
+    spec = JobSpec(component=component, **job)
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "CronJob",
+        "metadata": {"name": spec.name, "namespace": spec.namespace, "labels": _labels(spec)},
+        "spec": {
+            "schedule": schedule,
+            "timeZone": "Etc/UTC",
+            "concurrencyPolicy": "Forbid",
+            "startingDeadlineSeconds": LATE_SECONDS,
+            "successfulJobsHistoryLimit": 1,
+            "failedJobsHistoryLimit": 3,
+            "jobTemplate": {"metadata": {"labels": _labels(spec)}, "spec": _job(spec, KEEP_SCHEDULED_SECONDS)},
+        },
+    }
+
+
+def _labels(spec: JobSpec) -> dict[str, str]:
+    return {MANAGED_BY: OWNER, **({COMPONENT: spec.component} if spec.component else {})}
+
+
+def _job(spec: JobSpec, keep: int) -> Object:
+    """Return the spec of a Job that outlives its end by `keep` seconds."""
+    return {
+        "backoffLimit": 0,
+        "activeDeadlineSeconds": int(spec.timeout),
+        "ttlSecondsAfterFinished": keep,
+        "template": _template(spec),
+    }
+
+
+def _template(spec: JobSpec) -> Object:
     volumes, mounts = _volumes(spec)
+    first = [_before(spec, one, mounts) for one in spec.before]
+    first += [{**_before(spec, one, mounts), "restartPolicy": "Always"} for one in spec.beside]
     pod = {
         "restartPolicy": "Never",
         "serviceAccountName": spec.service_account,
-        "automountServiceAccountToken": False,
+        "automountServiceAccountToken": spec.token,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": 5,
         "securityContext": {
@@ -114,31 +167,16 @@ def manifest(spec: JobSpec, suffix: str) -> Object:
             "fsGroupChangePolicy": "OnRootMismatch",
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        **({"initContainers": [_before(spec, one, mounts) for one in spec.before]} if spec.before else {}),
+        **({"initContainers": first} if first else {}),
         "containers": [_container(CONTAINER, spec.image, mounts)],
         "volumes": volumes,
     }
-    template = {
-        "metadata": {
-            "labels": {**labels, "sidecar.istio.io/inject": "true" if spec.mesh else "false"},
-            "annotations": {
-                annotation: json.dumps({"steps": steps}, sort_keys=True)
-                for annotation, steps in zip(_arguments(spec).values(), _all_steps(spec), strict=True)
-            },
-        },
-        "spec": pod,
+    annotations = {
+        annotation: json.dumps({"steps": steps}, sort_keys=True)
+        for annotation, steps in zip(_arguments(spec).values(), _all_steps(spec), strict=True)
     }
-    return {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": {"name": f"{spec.name}-{suffix}", "namespace": spec.namespace, "labels": labels},
-        "spec": {
-            "backoffLimit": 0,
-            "activeDeadlineSeconds": int(spec.timeout),
-            "ttlSecondsAfterFinished": KEEP_SECONDS,
-            "template": template,
-        },
-    }
+    labels = {**_labels(spec), "sidecar.istio.io/inject": "true" if spec.mesh else "false"}
+    return {"metadata": {"labels": labels, "annotations": annotations}, "spec": pod}
 
 
 def _container(name: str, image: str, mounts: list[Object], memory: str = "256Mi") -> Object:
@@ -158,7 +196,7 @@ def _container(name: str, image: str, mounts: list[Object], memory: str = "256Mi
 
 
 def _before(spec: JobSpec, one: Object, mounts: list[Object]) -> Object:
-    """Return a container that comes before the Job's own."""
+    """Return a container that comes before the Job's own, or runs beside it."""
     container = _container(one["name"], one.get("image", spec.image), mounts, one.get("memory", "256Mi"))
     if "steps" in one:
         return {**container, "args": ["--args", f"/etc/kontrol/{one['name']}.json"]}
@@ -168,13 +206,13 @@ def _before(spec: JobSpec, one: Object, mounts: list[Object]) -> Object:
 
 def _arguments(spec: JobSpec) -> dict[str, str]:
     """Return file of arguments -> annotation that holds it; the Job's own comes first."""
-    more = [one["name"] for one in spec.before if "steps" in one]
+    more = [one["name"] for one in (*spec.before, *spec.beside) if "steps" in one]
     return {"args.json": ARGUMENTS, **{f"{name}.json": f"{ARGUMENTS}-{name}" for name in more}}
 
 
 def _all_steps(spec: JobSpec) -> list[list[Object]]:
     """Return the steps of each file of arguments, in the order of `_arguments`."""
-    return [spec.steps, *(one["steps"] for one in spec.before if "steps" in one)]
+    return [spec.steps, *(one["steps"] for one in (*spec.before, *spec.beside) if "steps" in one)]
 
 
 def _volumes(spec: JobSpec) -> tuple[list[Object], list[Object]]:

@@ -92,6 +92,17 @@ options:
         type: list
         elements: dict
         default: []
+      beside:
+        description:
+          - Containers that run beside the Job's own from before its start to its end, in the form of O(jobs[].before).
+        type: list
+        elements: dict
+        default: []
+      token:
+        description:
+          - Whether the Job may ask the API server as its service account.
+        type: bool
+        default: false
   required:
     description:
       - Whether a Job without a result fails the task.

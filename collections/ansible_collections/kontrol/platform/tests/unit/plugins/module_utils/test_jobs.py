@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -268,3 +268,26 @@ def test_a_container_before_that_fails_says_why() -> None:
     cluster = Cluster([[pod(phase="Failed", initContainerStatuses=status)]], log="at a\n\nThe database is in use\n")
     (result,) = run(cluster, spec())
     assert "container 'dump' ended with 1 Error; it said: at a | The database is in use" in result.error
+
+
+def test_a_container_beside_the_job_starts_before_it_and_ends_with_it() -> None:
+    server = {"name": "server", "image": "db:1", "command": ["serve"]}
+    pod_spec = jobs.manifest(spec(before=[{"name": "load", "command": ["load"]}], beside=[server]), "x")["spec"]
+    load, beside = pod_spec["template"]["spec"]["initContainers"]
+    assert "restartPolicy" not in load
+    assert (beside["name"], beside["restartPolicy"]) == ("server", "Always")
+
+
+@pytest.mark.parametrize("token", [False, True])
+def test_only_a_job_that_asks_the_server_has_a_token(token: bool) -> None:
+    template = jobs.manifest(spec(token=token), "x")["spec"]["template"]
+    assert template["spec"]["automountServiceAccountToken"] is token
+
+
+def test_what_runs_on_a_schedule_is_the_job_that_runs_on_demand() -> None:
+    one = spec(component="shop")
+    job = {name: value for name, value in asdict(one).items() if name != "component"}
+    made = jobs.cron_job(job, "shop", "5 3 * * *")
+    assert (made["kind"], made["metadata"]["name"], made["spec"]["schedule"]) == ("CronJob", one.name, "5 3 * * *")
+    assert made["spec"]["concurrencyPolicy"] == "Forbid"
+    assert made["spec"]["jobTemplate"]["spec"]["template"] == jobs.manifest(one, "x")["spec"]["template"]

@@ -1,0 +1,389 @@
+"""What counts as a backup of a component, which one is the newest good one, who makes one now, and which may go.
+
+All of it lies in one bucket:
+
+    <component>/data/<id>...          what a backup consists of: one object, or many below <id>/
+    <component>/manifests/<id>.json   what it holds and what proves it; written last: without it there is no backup
+    <component>/attempts/last.json    how the last attempt ended, for the alert
+
+A second bucket, <bucket>-locks, without versions, tells who makes, restores or expires backups of a component right
+now: a deleted object of a bucket with versions still counts as there for a conditional write (versitygw 1.8).
+
+A backup is good when its manifest can be read, its data has as many objects and bytes as the manifest says, and the
+backup that it builds on is good. Nothing else is ever offered, counted as kept, or taken for a success.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import time
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Final
+
+from . import arguments, s3
+from .errors import ArgumentError, ToolError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*\Z")
+LOCK_SECONDS: Final = 90.0
+"""How long a lock outlives the last sign of its holder."""
+RENEW_SECONDS: Final = 20.0
+HALF_WRITTEN_SECONDS: Final = 86_400.0
+"""Age from which data without a manifest is taken for what a dead backup has left."""
+LONGEST_ERROR: Final = 300
+
+
+def identity(step: Mapping[str, Any], name: str = "id") -> str:
+    """Return the argument that names a backup; "" when it is not given. Raises ArgumentError."""
+    value = str(step.get(name) or "")
+    if value and not _ID.match(value):
+        raise ArgumentError(f"Argument '{name}' must be letters, digits and dashes, not '{value}'")
+    return value
+
+
+def new_identity(now: float) -> str:
+    """Return the name of a backup that no run has named: its moment, in UTC."""
+    return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now)) + "-schedule"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the backups of a component lie."""
+
+    store: s3.Store
+    bucket: str
+    component: str
+
+    @classmethod
+    def from_arguments(cls, step: Mapping[str, Any], component: str) -> Place:
+        """Read `endpoint`, `bucket`, `access_key_file`, `secret_key_file` and `region` (us-east-1)."""
+        store = s3.Store(
+            endpoint=arguments.text(step, "endpoint"),
+            region=arguments.text(step, "region", "us-east-1"),
+            access_key=arguments.secret(arguments.text(step, "access_key_file")),
+            secret_key=arguments.secret(arguments.text(step, "secret_key_file")),
+        )
+        return cls(store, arguments.text(step, "bucket"), component)
+
+    @property
+    def locks(self) -> str:
+        """Name of the bucket of locks."""
+        return f"{self.bucket}-locks"
+
+    @property
+    def lock(self) -> str:
+        """Key of the component's lock."""
+        return f"{self.component}.json"
+
+    def ensure(self) -> None:
+        """Make both buckets. Raises ToolError."""
+        for bucket in (self.bucket, self.locks):
+            s3.ensure_bucket(self.store, bucket)
+
+    def key(self, *parts: str) -> str:
+        """Return a key of the component."""
+        return "/".join((self.component, *parts))
+
+    def read(self, *parts: str) -> bytes | None:
+        """Return what a key of the component holds. Raises ToolError."""
+        return s3.get(self.store, self.bucket, self.key(*parts))
+
+    def write(self, body: dict[str, Any], *parts: str) -> None:
+        """Store JSON under a key of the component. Raises ToolError."""
+        s3.put(self.store, self.bucket, self.key(*parts), _json(body))
+
+    def sizes(self, *parts: str) -> dict[str, int]:
+        """Return the bytes of each key that begins so. Raises ToolError."""
+        return s3.sizes(self.store, self.bucket, self.key(*parts))
+
+
+def _json(body: Any) -> bytes:
+    return json.dumps(body, sort_keys=True).encode()
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a backup holds.
+
+    Attributes:
+        backup: Its id.
+        base: Id of the backup that it builds on, "" for a full one.
+        started: Second (Unix time, the clock of the Job) at which it began: what was written later may be missing.
+        made: Second at which its proof was done.
+        bytes: Bytes of its own objects.
+        objects: How many those are.
+        versions: Program -> version that made it, `schema` among them.
+        proof: Name of a table, label or relationship -> what a restored one must give.
+        more: What only its component knows.
+    """
+
+    backup: str
+    base: str
+    started: float
+    made: float
+    bytes: int
+    objects: int
+    versions: dict[str, str]
+    proof: dict[str, Any]
+    more: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def seconds(self) -> float:
+        """How long it took."""
+        return round(self.made - self.started, 1)
+
+
+def _parsed(text: bytes | None, wanted: str) -> Manifest:
+    """Return a manifest. Raises ToolError when it cannot be read or is that of another backup."""
+    try:
+        data = json.loads(text or b"")
+        manifest = Manifest(**{one.name: data[one.name] for one in fields(Manifest)})
+        moments = float(manifest.started) <= float(manifest.made)
+    except (ValueError, TypeError, KeyError) as error:
+        raise ToolError(f"its manifest cannot be read: {type(error).__name__} {error}") from error
+    if manifest.backup != wanted or not moments or not manifest.proof:
+        raise ToolError("its manifest does not tell of it")
+    return manifest
+
+
+@dataclass(frozen=True)
+class Found:
+    """One backup in the store; `problem` tells why it is not good."""
+
+    backup: str
+    manifest: Manifest | None
+    problem: str = ""
+
+    @property
+    def made(self) -> float:
+        """When it was made; 0 where nobody knows."""
+        return self.manifest.made if self.manifest else 0.0
+
+
+def found(place: Place) -> list[Found]:
+    """Return all backups of a component, the newest first; those that are not good, too. Raises ToolError."""
+    stored = place.sizes("data/")
+    objects: dict[str, list[int]] = {}
+    for key, size in stored.items():
+        name = key.removeprefix(place.key("data/")).partition("/")[0].partition(".")[0]
+        objects.setdefault(name, []).append(size)
+    listed = [_id_of(key) for key in place.sizes("manifests/")]
+    judged = {name: _judged(place, name, objects.get(name, [])) for name in sorted({*listed, *objects})}
+    complete = [_on_its_base(one, judged) for one in judged.values()]
+    return sorted(complete, key=lambda one: (one.made, one.backup), reverse=True)
+
+
+def _id_of(key: str) -> str:
+    return key.rpartition("/")[2].removesuffix(".json")
+
+
+def _judged(place: Place, name: str, sizes: list[int]) -> Found:
+    text = place.read("manifests", f"{name}.json")
+    if text is None:
+        return Found(name, None, "it has no manifest: it was never complete, or is being made")
+    try:
+        manifest = _parsed(text, name)
+    except ToolError as error:
+        return Found(name, None, str(error))
+    if (len(sizes), sum(sizes)) != (manifest.objects, manifest.bytes):
+        there, wanted = f"{len(sizes)} objects, {sum(sizes)} bytes", f"{manifest.objects} and {manifest.bytes}"
+        return Found(name, manifest, f"the store holds {there} of it, its manifest says {wanted}")
+    return Found(name, manifest)
+
+
+def _on_its_base(one: Found, judged: Mapping[str, Found]) -> Found:
+    """Return the verdict on a backup with those that it builds on."""
+    base = one
+    while not one.problem and base.manifest and base.manifest.base:
+        name = base.manifest.base
+        base = judged.get(name, Found(name, None, "it is not there"))
+        if base.problem:
+            return Found(one.backup, one.manifest, f"it builds on '{name}', but {base.problem}")
+    return one
+
+
+def good(place: Place) -> list[Manifest]:
+    """Return the good backups, the newest first. Raises ToolError."""
+    return [one.manifest for one in found(place) if one.manifest and not one.problem]
+
+
+def chosen(place: Place, name: str = "") -> Manifest:
+    """Return the backup of a name, or the newest good one. Raises ToolError with what is wrong with the others."""
+    everything = found(place)
+    for one in everything:
+        if name in ("", one.backup) and one.manifest and not one.problem:
+            return one.manifest
+    wanted = f"no good backup '{name}'" if name else "no good backup"
+    others = "; ".join(
+        f"'{one.backup}': {one.problem}" for one in everything if one.problem and name in ("", one.backup)
+    )
+    raise ToolError(f"The backup store has {wanted} of {place.component}" + (f" ({others})" if others else ""))
+
+
+def publish(place: Place, manifest: Manifest) -> Manifest:
+    """Make a backup count: write its manifest, read everything back. Raises ToolError when it is not good then."""
+    place.write(asdict(manifest), "manifests", f"{manifest.backup}.json")
+    return chosen(place, manifest.backup)
+
+
+def own_objects(place: Place, name: str) -> tuple[int, int]:
+    """Return how many objects, and bytes, the data of a backup has. Raises ToolError."""
+    sizes = [*place.sizes("data", f"{name}/").values(), *place.sizes("data", f"{name}.").values()]
+    return len(sizes), sum(sizes)
+
+
+def expire(place: Place, keep: int, now: float) -> list[str]:
+    """Delete all but the newest `keep` good backups and what those build on; return the ids of what went.
+
+    A backup that is not good counts for nothing. What has no manifest goes when it is a day older than the newest good
+    one; manifests go before data, so nothing half-deleted is ever offered. Raises ToolError.
+    """
+    everything = found(place)
+    kept = [one for one in everything if not one.problem][: max(keep, 1)]
+    needed = {name for one in kept for name in _chain(one.backup, everything)}
+    if not needed:
+        return []
+    gone = [one.backup for one in everything if one.backup not in needed and _may_go(one, kept[0].made, now)]
+    for name in gone:
+        s3.delete(place.store, place.bucket, place.key("manifests", f"{name}.json"))
+        for key in [*place.sizes("data", f"{name}/"), *place.sizes("data", f"{name}.")]:
+            s3.delete(place.store, place.bucket, key)
+    return gone
+
+
+def _may_go(one: Found, newest: float, now: float) -> bool:
+    """Return whether a backup may be deleted: of what nobody knows the age, the name must tell it."""
+    if one.manifest is not None:
+        return one.made < newest
+    named = re.match(r"(\d{8}T\d{6})Z?-", one.backup)
+    if named is None:
+        return False
+    began = time.mktime(time.strptime(named[1] + "UTC", "%Y%m%dT%H%M%S%Z")) - time.timezone
+    return now - began > HALF_WRITTEN_SECONDS
+
+
+def _chain(name: str, everything: list[Found]) -> list[str]:
+    """Return a backup and those that it builds on."""
+    bases = {one.backup: one.manifest.base for one in everything if one.manifest}
+    chain = [name]
+    while base := bases.get(chain[-1], ""):
+        chain.append(base)
+    return chain
+
+
+def listed(step: Mapping[str, Any]) -> dict[str, Any]:
+    """List the backups of `component`, the newest first.
+
+    Result: backups [{id, base, made, seconds, bytes, problem}], newest: id of the newest good one or "".
+    """
+    everything = found(Place.from_arguments(step, arguments.text(step, "component")))
+    backups = [
+        {
+            "id": one.backup,
+            "base": one.manifest.base if one.manifest else "",
+            "started": one.manifest.started if one.manifest else 0.0,
+            "made": one.made,
+            "seconds": one.manifest.seconds if one.manifest else 0.0,
+            "bytes": one.manifest.bytes if one.manifest else 0,
+            "problem": one.problem,
+        }
+        for one in everything
+    ]
+    return {"backups": backups, "newest": next((one.backup for one in everything if not one.problem), "")}
+
+
+def gauges(place: Place) -> dict[str, float]:
+    """Return what an alert asks for: see the names. Raises ToolError."""
+    everything = found(place)
+    well = [one.manifest for one in everything if one.manifest and not one.problem]
+    last = json.loads(place.read("attempts", "last.json") or b"{}")
+    newest = well[0] if well else None
+    return {
+        "kontrol_backup_good": float(len(well)),
+        "kontrol_backup_not_good": float(len([one for one in everything if one.problem])),
+        "kontrol_backup_last_attempt_failed": float(last.get("ok") is False),
+        "kontrol_backup_newest_good_timestamp_seconds": newest.started if newest else 0.0,
+        "kontrol_backup_newest_good_seconds": newest.seconds if newest else 0.0,
+        "kontrol_backup_newest_good_bytes": float(newest.bytes if newest else 0),
+    }
+
+
+@contextmanager
+def attempt(place: Place, name: str) -> Iterator[None]:
+    """Write down how the making of a backup ends, while the lock is held."""
+    with held(place, name):
+        try:
+            yield
+        except ToolError as error:
+            note(place, name, str(error))
+            raise
+        note(place, name)
+
+
+def note(place: Place, name: str, error: str = "") -> None:
+    """Write down how an attempt ended; a store that fails must not hide why."""
+    with suppress(ToolError):
+        outcome = {"backup": name, "at": time.time(), "ok": not error, "error": error[:LONGEST_ERROR]}
+        place.write(outcome, "attempts", "last.json")
+
+
+@contextmanager
+def held(place: Place, who: str) -> Iterator[None]:
+    """Hold the lock of a component's backups while the block runs. Raises ToolError when another one holds it."""
+    take(place, who)
+    done = threading.Event()
+    renewing = threading.Thread(target=_renew, args=(place, who, done), daemon=True)
+    renewing.start()
+    try:
+        yield
+    finally:
+        done.set()
+        renewing.join()
+        release(place, who)
+
+
+def take(place: Place, who: str, seconds: float = LOCK_SECONDS) -> None:
+    """Take the lock for some seconds; one that is over, or the same holder's, is taken over. Raises ToolError."""
+    place.ensure()
+    body = _held_by(who, seconds)
+    if s3.put_new(place.store, place.locks, place.lock, body):
+        return
+    holder = _holder(place)
+    if holder.get("holder") not in (None, who) and float(holder.get("until", 0)) > time.time():
+        left = float(holder["until"]) - time.time()
+        raise ToolError(
+            f"Backup or restore '{holder['holder']}' of {place.component} is going on; wait until it has ended. "
+            f"If it is dead, its lock ends by itself in {left:.0f} s"
+        )
+    release(place, str(holder.get("holder", "")))
+    if not s3.put_new(place.store, place.locks, place.lock, body) and _holder(place) != json.loads(body):
+        raise ToolError(f"Another backup or restore of {place.component} has just begun; wait until it has ended")
+
+
+def _held_by(who: str, seconds: float) -> bytes:
+    return _json({"holder": who, "until": time.time() + seconds})
+
+
+def _holder(place: Place) -> dict[str, Any]:
+    try:
+        read: dict[str, Any] = json.loads(s3.get(place.store, place.locks, place.lock) or b"{}")
+    except ValueError:
+        return {}
+    return read
+
+
+def _renew(place: Place, who: str, done: threading.Event) -> None:
+    while not done.wait(RENEW_SECONDS):
+        with suppress(ToolError):  # the next time may work; when none does, the lock ends
+            s3.put(place.store, place.locks, place.lock, _held_by(who, LOCK_SECONDS))
+
+
+def release(place: Place, who: str) -> None:
+    """Give the lock back, if it is still this holder's. Raises ToolError."""
+    if _holder(place).get("holder", who) == who:
+        s3.delete(place.store, place.locks, place.lock)
