@@ -16,6 +16,7 @@ from . import (
     alerts,
     arguments,
     backup,
+    backups,
     exporter,
     neo4j_backup,
     neo4j_roundtrip,
@@ -26,6 +27,7 @@ from . import (
     roundtrip,
     schema,
     serve,
+    silences,
 )
 from .errors import ArgumentError, ToolError
 
@@ -36,6 +38,9 @@ COMMANDS: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
     "probe": probe.run,
     "otlp-send": otlp.run,
     "prometheus-state": prometheus.state,
+    "alertmanager-silence": silences.silence,
+    "alertmanager-unsilence": silences.unsilence,
+    "backup-list": backups.listed,
     "clickhouse-roundtrip": roundtrip.run,
     "clickhouse-logins": roundtrip.logins,
     "clickhouse-schema": schema.run,

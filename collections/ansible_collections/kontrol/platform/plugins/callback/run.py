@@ -60,10 +60,25 @@ if TYPE_CHECKING:
     from ansible.playbook import Playbook
     from ansible.playbook.task import Task
 
-VERBS = frozenset(
-    {"begin", "prove", "confirm", "access", "status", "kubeconfig", "approve", "register", "last_backup"},
-) | frozenset(
-    {"nothing_left", "precheck", "deploy", "schema", "verify_all", "verify", "upgrade", "remove", "backup", "restore"},
+VERBS = (
+    frozenset(
+        {"begin", "prove", "confirm", "access", "status", "kubeconfig", "approve", "register", "last_backup"},
+    )
+    | frozenset(
+        {
+            "nothing_left",
+            "precheck",
+            "deploy",
+            "schema",
+            "verify_all",
+            "verify",
+            "upgrade",
+            "remove",
+            "backup",
+            "restore",
+        },
+    )
+    | frozenset({"canaries", "fault", "rebuild", "empty", "compare", "tidy", "judge"})
 )
 FOR_PROGRAMS = ("json", "jsonl")
 FOR_PERSONS = frozenset({"default", "ansible.builtin.default"})

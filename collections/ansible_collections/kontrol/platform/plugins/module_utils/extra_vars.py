@@ -10,9 +10,11 @@ EXTRA_VARS: Final = {
     "adopt": "name of the region whose cluster, made by someone else, is taken over",
     "confirm": "name of the region that is to be destroyed",
     "kubeconfig": "file with another way into the region's own cluster",
+    "fault": "what a drill breaks: pod, volume, database, namespaces or cluster",
     "last_backup": "`declined`: the last backup before a decommission is not taken",
     "remove_foundation": "name of the region whose backups, secrets and identity are removed with its cluster",
     "take_back": "managers, separated by commas, whose changes of declared fields are undone; see playbooks/drift.yml",
+    "within": "most seconds that a drill waits before it breaks something",
     "plan": "hash of the plan that was reviewed and is to be carried out",
 }
 """Name -> what it means; none of them is a secret, so a run's record may show their values."""

@@ -238,6 +238,7 @@ class Warden:
         self._gone = gone
         self._clock = clock
         self._lease: Lease | None = None
+        self._ordered = 0
         self._renew_seconds = 0.0
         self._renewed = 0.0
 
@@ -259,15 +260,17 @@ class Warden:
         shutil.rmtree(self._orders.private, ignore_errors=True)
 
     def _tend_lease(self) -> None:
-        """Renew when it is time; the order to do so appears once the session is proven."""
-        if self._lease is None:
-            order_file = Path(self._orders.private) / LEASE_ORDER
-            if not order_file.is_file():
-                return
+        """Renew when it is time; an order to do so appears whenever a cluster is proven: a drill makes it anew."""
+        order_file = Path(self._orders.private) / LEASE_ORDER
+        if not order_file.is_file():
+            return
+        made = order_file.stat().st_mtime_ns
+        if self._lease is None or made != self._ordered:
             order = json.loads(order_file.read_text(encoding="utf-8"))
             self._lease = self._make_lease(order)
             self._renew_seconds = float(order["renew_seconds"])
             self._renewed = self._clock()
+            self._ordered = made
         if self._clock() - self._renewed >= self._renew_seconds:
             self._renewed = self._clock()
             self._lease.renew()

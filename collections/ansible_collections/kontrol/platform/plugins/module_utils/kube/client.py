@@ -227,10 +227,25 @@ class Client:
             ApiError: The watch is refused; status 410 when the resourceVersion is too old.
         """
         asked = {"watch": "1", "allowWatchBookmarks": "true", "timeoutSeconds": str(max(1, int(timeout))), **params}
+        with self.stream(path, asked, timeout) as events:
+            yield events
+
+    @contextmanager
+    def stream(self, path: str, params: dict[str, str], timeout: float) -> Iterator[Watch]:
+        """Open an answer that goes on, a JSON document a line, on a connection of its own.
+
+        Args:
+            path: Path of what is followed.
+            params: Parameters.
+            timeout: Seconds without a line after which it is given up, and ten more.
+
+        Raises:
+            ApiError: It is refused.
+        """
         wire = self._connect()
         try:
             wire.settimeout(timeout + 10)
-            head = self._send(wire, self._encode("GET", self._target(path, asked), None, _JSON))
+            head = self._send(wire, self._encode("GET", self._target(path, params), None, _JSON))
             if head.status != 200:
                 raise ApiError(f"Watch of {path}", head.status, wire.body(head), self.connection.source)
             yield Watch(wire, head)
