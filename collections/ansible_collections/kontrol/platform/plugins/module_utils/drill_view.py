@@ -100,6 +100,12 @@ def line(told: dict[str, Any]) -> dict[str, Any]:
     return {name: told[name] for name in kept}
 
 
+def short(last: dict[str, Any]) -> str:
+    """Return the line of the history as one line of status."""
+    figures = f"RTO {_told(last['rto_seconds'])}, RPO {_told(last['rpo_seconds'])}"
+    return f"{last['run']} of {last['ended']}, {last['fault'] or last['mode']}: {last['verdict']}, {figures}"
+
+
 def lines(told: dict[str, Any], folder: str) -> list[str]:
     """Return a drill for a terminal."""
     what = f"of {told['source']} in {told['region']}" if told["mode"] == "prove" else f"of {told['region']}"

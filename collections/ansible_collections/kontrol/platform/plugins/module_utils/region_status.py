@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from ansible_collections.kontrol.platform.plugins.module_utils import (
     access,
+    drill,
+    drill_view,
     identity,
     lease,
     register,
@@ -48,6 +50,7 @@ def read(region: RegionRun, image: str, components: list[str], *, write: bool = 
         "cluster": lambda: _cluster(region, api),
         "writer": lambda: _writer(region, api),
         **{name: _component(api, name) for name in components},
+        "drill": lambda: _drill(region),
         "last run": lambda: _last_run(region),
         "its report": lambda: _report(region, write=write),
         "runs kept in": lambda: str(region.folder / "runs"),
@@ -128,6 +131,17 @@ def _count(inventory: dict[str, object]) -> str:
     if not isinstance(data, dict):
         return "0"
     return str(sum(len([line for line in str(text).splitlines() if line.strip()]) for text in data.values()))
+
+
+def _drill(region: RegionRun) -> str:
+    """Return what a drill that has not ended has left, else how the last one ended."""
+    left = state.read_json(region.folder / drill.STATE_FILE)
+    if left is not None and not _writes(region, str(left.get("run"))):
+        return drill.told(left)
+    if left is not None:
+        return f"drill {left['run']} is going on, in phase {left['phase']}"
+    last = (state.read_lines(region.folder / drill.HISTORY) or [{}])[-1]
+    return drill_view.short(last) if last else "none yet"
 
 
 def _last_run(region: RegionRun) -> str:
