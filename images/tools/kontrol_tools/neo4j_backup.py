@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*\Z")
-_NODES = "nodes"
-_OWN = (LABEL, CANARY)
+NODES = "nodes"
+CANARIES = "KontrolDrill"
+"""Label of what a drill writes until its fault."""
+_OWN = (LABEL, CANARY, CANARIES)
 """Labels of nodes that proofs write: nobody's data."""
 _EITHER = "|".join(_OWN)
 _MANIFESTS = "neo4j/manifests/"
@@ -43,8 +45,8 @@ def counts(client: Client) -> Counts:
     for kind in (row["type"] for row in types):
         query = f"MATCH (a)-[r:{_quoted(kind)}]->() WHERE NOT a:{_EITHER} RETURN count(r) AS n"
         found[f"[:{kind}]"] = _count(client, query)
-    found[_NODES] = _count(client, f"MATCH (n) WHERE NOT n:{_EITHER} RETURN count(n) AS n")
-    return {name: count for name, count in found.items() if count or name == _NODES}
+    found[NODES] = _count(client, f"MATCH (n) WHERE NOT n:{_EITHER} RETURN count(n) AS n")
+    return {name: count for name, count in found.items() if count or name == NODES}
 
 
 def _quoted(name: str) -> str:
@@ -100,7 +102,7 @@ def finish(step: Mapping[str, Any]) -> dict[str, Any]:
     """
     (store, bucket), identity = _store(step), _identity(step)
     before: Counts = step.get("counts") or {}
-    if _NODES not in before:
+    if NODES not in before:
         raise ArgumentError("Argument 'counts' must be what was counted before")
     after: Counts = count(step)["counts"]
     manifest = {
@@ -111,7 +113,7 @@ def finish(step: Mapping[str, Any]) -> dict[str, Any]:
         "counts": {name: sorted((before.get(name, 0), after.get(name, 0))) for name in sorted({*before, *after})},
     }
     s3.put(store, bucket, f"{_MANIFESTS}{identity}.json", json.dumps(manifest, sort_keys=True).encode())
-    return {"id": identity, "bytes": manifest["bytes"], "nodes": before[_NODES], "kinds": len(before) - 1}
+    return {"id": identity, "bytes": manifest["bytes"], "nodes": before[NODES], "kinds": len(before) - 1}
 
 
 def manifest_of(store: s3.Store, bucket: str, identity: str) -> dict[str, Any]:
@@ -132,7 +134,7 @@ def choose(step: Mapping[str, Any]) -> dict[str, Any]:
     store, bucket = _store(step)
     manifest = manifest_of(store, bucket, _identity(step) if step.get("id") else "")
     held = count(step)["counts"]
-    nodes = held[_NODES] - held.get(f":{VERSION_LABEL}", 0)
+    nodes = held[NODES] - held.get(f":{VERSION_LABEL}", 0)
     if nodes and step.get("replace") is not True:
         raise ToolError(f"The graph holds {nodes} nodes that would be lost; ask for replace to drop them")
     return {"id": manifest["backup"], "bytes": manifest["bytes"], "made": manifest["made"]}
@@ -164,4 +166,4 @@ def compare(step: Mapping[str, Any]) -> dict[str, Any]:
     ]
     if wrong:
         raise ToolError(f"Backup '{identity}' was restored but differs from its manifest: {'; '.join(wrong)}")
-    return {"id": identity, "made": manifest["made"], "nodes": now[_NODES], "kinds": len(manifest["counts"]) - 1}
+    return {"id": identity, "made": manifest["made"], "nodes": now[NODES], "kinds": len(manifest["counts"]) - 1}

@@ -13,6 +13,7 @@ EXTRA_VARS: Final = {
     "fault": "what a drill breaks: pod, volume, database, namespaces or cluster",
     "last_backup": "`declined`: the last backup before a decommission is not taken",
     "remove_foundation": "name of the region whose backups, secrets and identity are removed with its cluster",
+    "smaller": "name of the region whose next backup may hold much less than the one before",
     "take_back": "managers, separated by commas, whose changes of declared fields are undone; see playbooks/drift.yml",
     "within": "most seconds that a drill waits before it breaks something",
     "plan": "hash of the plan that was reviewed and is to be carried out",

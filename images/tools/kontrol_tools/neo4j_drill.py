@@ -1,0 +1,70 @@
+"""What a drill does to Neo4j and asks of it: canaries, how much it holds, what came back, and the damage."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from . import arguments, canary
+from .neo4j_backup import CANARIES, NODES, counts
+from .neo4j_database import Client
+from .neo4j_probe import CANARY
+from .neo4j_schema import VERSION_LABEL
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+AT_ONCE: Final = 5000
+_INDEX = f"CREATE INDEX kontrol_drill IF NOT EXISTS FOR (n:{CANARIES}) ON (n.drill)"
+_WRITE = f"CREATE (:{CANARIES} {{drill: $drill, seq: $seq, written: $written}})"
+_SEQS = f"MATCH (n:{CANARIES} {{drill: $drill}}) RETURN collect(n.seq) AS seqs, max(n.written) AS last"
+_HEARTBEAT = f"MATCH (n:{CANARY}) WHERE n.written <= $before RETURN max(n.written) AS last"
+_DELETE = f"MATCH (n) WITH n LIMIT {AT_ONCE} DETACH DELETE n RETURN count(*) AS n"
+
+
+def write(step: Mapping[str, Any]) -> dict[str, Any]:
+    """Write canaries of `drill`, see canary.run."""
+    drill = arguments.text(step, "drill")
+    with Client.from_arguments(step) as client:
+
+        def one(seq: int, moment: float) -> None:
+            client.rows(_WRITE, drill=drill, seq=seq, written=moment)
+
+        return canary.run(step, lambda: _prepare(client), one)
+
+
+def _prepare(client: Client) -> None:
+    client.rows(_INDEX)
+
+
+def recovered(step: Mapping[str, Any]) -> dict[str, Any]:
+    """Return which canaries of `drill` are there, and the newest heartbeat up to `before`; see canary.recovered."""
+    before = arguments.number(step, "before")
+    with Client.from_arguments(step) as client:
+        client.wait(arguments.number(step, "settle", 0.0))
+        (found,) = client.rows(_SEQS, drill=arguments.text(step, "drill"))
+        (beat,) = client.rows(_HEARTBEAT, before=int(before * 1000))
+    beaten = None if beat["last"] is None else float(beat["last"]) / 1000
+    last = None if found["last"] is None else float(found["last"])
+    return canary.recovered([int(seq) for seq in found["seqs"]], last, beaten)
+
+
+def held(step: Mapping[str, Any]) -> dict[str, Any]:
+    """Return how many nodes the graph holds that are somebody's data: rows, kinds {label or type: how many}."""
+    with Client.from_arguments(step) as client:
+        client.wait(arguments.number(step, "settle", 0.0))
+        found = counts(client)
+    versions = found.pop(f":{VERSION_LABEL}", 0)
+    nodes = found.pop(NODES)
+    return {"rows": nodes - versions, "kinds": found}
+
+
+def destroy(step: Mapping[str, Any]) -> dict[str, Any]:
+    """Delete all nodes and relationships, constraints and indexes. Result: dropped."""
+    with Client.from_arguments(step) as client:
+        deleted = 0
+        while now := int(client.rows(_DELETE)[0]["n"]):
+            deleted += now
+        constraints = [str(row["name"]) for row in client.rows("SHOW CONSTRAINTS YIELD name")]
+        for name in constraints:
+            client.rows(f"DROP CONSTRAINT `{name}` IF EXISTS")
+        return {"dropped": [f"{deleted} nodes", *constraints]}
