@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from ansible_collections.kontrol.platform.plugins.module_utils import paths, process, yaml_io
+from ansible_collections.kontrol.platform.plugins.module_utils import helm, paths, process, yaml_io
 from ansible_collections.kontrol.platform.plugins.module_utils.action_base import KontrolAction
+from ansible_collections.kontrol.platform.plugins.module_utils.errors import KontrolError
 from ansible_collections.kontrol.platform.plugins.module_utils.kube import apply, objects, planned, session
 from ansible_collections.kontrol.platform.plugins.module_utils.kube.fields import Scope
 from ansible_collections.kontrol.platform.plugins.module_utils.secrets import SecretStore
@@ -20,6 +21,19 @@ class ActionModule(KontrolAction):
         "component": {"type": "str", "default": ""},
         "definitions": {"type": "list", "elements": "raw", "default": []},
         "templates": {"type": "list", "elements": "str", "default": []},
+        "charts": {
+            "type": "list",
+            "elements": "dict",
+            "default": [],
+            "options": {
+                "release": {"type": "str", "required": True},
+                "namespace": {"type": "str", "required": True},
+                "artifact": {"type": "dict", "required": True},
+                "values": {"type": "dict", "default": {}},
+                "hooks": {"type": "dict", "default": {}},
+            },
+        },
+        "helm": {"type": "str", "default": ""},
         "prune": {"type": "bool", "default": False},
         "max_prune": {"type": "int", "default": 5},
         "take_over": {"type": "list", "elements": "str", "default": []},
@@ -30,7 +44,7 @@ class ActionModule(KontrolAction):
 
     def execute(self, args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         """Apply, or judge in check mode."""
-        documents = [*args["definitions"], *self._documents(args["templates"], task_vars)]
+        documents = [*args["definitions"], *_of_charts(args), *self._documents(args["templates"], task_vars)]
         items = objects.prepare(documents, args["component"])
         options = apply.Options(
             component=args["component"],
@@ -55,6 +69,20 @@ class ActionModule(KontrolAction):
             content = self.rendered(name, task_vars)
             found += yaml_io.load_all(content, name) if isinstance(content, str) else [content]
         return found
+
+
+def _of_charts(args: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the objects of the charts; they are made here, so that no variable ever holds them."""
+    if args["charts"] and not args["helm"]:
+        raise KontrolError("Argument 'helm' is missing: the program renders the charts")
+    program = helm.Helm(args["helm"], process.run)
+    return [obj for one in args["charts"] for obj in program.objects(_chart(one))]
+
+
+def _chart(given: dict[str, Any]) -> helm.Chart:
+    """Return the chart of an artifact, which has its version in a repository and is a folder in the lab."""
+    artifact = {name: str(given["artifact"].get(name) or "") for name in ("ref", "repository", "version")}
+    return helm.Chart(given["release"], given["namespace"], values=given["values"], hooks=given["hooks"], **artifact)
 
 
 def _seal(task_vars: dict[str, Any]) -> planned.Seal:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from ansible.errors import AnsibleFilterError
 
 from ansible_collections.kontrol.platform.plugins.module_utils import (
-    charts,
     jobs,
     quantities,
     upgrades,
@@ -21,16 +20,7 @@ from ansible_collections.kontrol.platform.plugins.module_utils.errors import Kon
 from ansible_collections.kontrol.platform.plugins.module_utils.kube.objects import SENTINEL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-
-def chart_objects(rendered: Iterable[str], sources: list[str], mapped: dict[str, str] | None = None) -> list[Any]:
-    """Return the objects of charts that were rendered in order, and then all again in the same order."""
-    texts = list(rendered)
-    if len(texts) != 2 * len(sources):
-        raise KontrolError(f"Expected {len(sources)} charts rendered twice, found {len(texts)} renderings")
-    pairs = zip(texts, texts[len(sources) :], sources, strict=False)
-    return [obj for first, second, source in pairs for obj in charts.objects(first, second, source, mapped)]
+    from collections.abc import Callable
 
 
 def sha256_of(text: str) -> str:
@@ -56,7 +46,6 @@ class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Return them."""
         found: dict[str, Callable[..., Any]] = {
-            "chart_objects": chart_objects,
             "cron_job": jobs.cron_job,
             "growth_problem": volumes.growth_problem,
             "login_checks": verification.login_checks,

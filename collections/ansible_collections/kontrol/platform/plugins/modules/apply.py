@@ -37,6 +37,41 @@ options:
     type: list
     elements: str
     default: []
+  charts:
+    description:
+      - Charts whose objects are applied, too; each is rendered twice, and a difference is an error.
+      - A chart that uses functions of chance, or that relies on hooks, is refused.
+        Tests are left out, and so are fields that a controller fills in.
+      - What came of a chart is kept in C($XDG_CACHE_HOME/kontrol/charts), by the content of the chart, of its values
+        and of all else that decides it. Where values are named like a secret, or a Secret comes of it, nothing is kept.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      release:
+        description: Name of the release.
+        type: str
+        required: true
+      namespace:
+        description: Namespace of the release.
+        type: str
+        required: true
+      artifact:
+        description: The chart as C(kontrol_artifacts) has it, C(ref), C(version) and C(repository).
+        type: dict
+        required: true
+      values:
+        description: Values that are laid over those of the chart; no secret.
+        type: dict
+        default: {}
+      hooks:
+        description: What becomes of Helm's hooks, by C(<kind>/<name>), V(apply) or V(drop).
+        type: dict
+        default: {}
+  helm:
+    description: Absolute path of the program C(helm); needed for O(charts).
+    type: str
+    default: ""
   prune:
     description:
       - Delete objects that the inventory names and that are given no more.
@@ -104,7 +139,12 @@ EXAMPLES = r"""
   kontrol.platform.apply:
     kubeconfig: "{{ kontrol_kubeconfig }}"
     component: mesh
-    definitions: "{{ mesh_objects }}"
+    helm: "{{ kontrol_artifacts.helm.path }}"
+    charts:
+      - release: istiod
+        namespace: istio-system
+        artifact: "{{ kontrol_artifacts.istiod_chart }}"
+        values: {replicaCount: 2}
     server_fields:
       - ValidatingWebhookConfiguration.admissionregistration.k8s.io .webhooks[*].failurePolicy
       - .webhooks[*].clientConfig.caBundle
