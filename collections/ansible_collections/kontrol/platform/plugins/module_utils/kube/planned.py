@@ -60,8 +60,9 @@ def shown(value: Any) -> Any:
 def content(body: Object, seal: Seal) -> dict[str, str]:
     """Return a digest for each field of an object that would be made; a single one of an object that has too many."""
     fields = dict(leaves(_sealed(body, seal), ""))
-    digests = {path: UNKNOWN if _unknown(value) else digest(text_of(value)) for path, value in fields.items()}
-    return digests if len(digests) <= MOST_FIELDS else {"": digest(text_of(body))}
+    if len(fields) > MOST_FIELDS:
+        return {"": digest(text_of(body))}
+    return {path: UNKNOWN if _unknown(value) else digest(text_of(value)) for path, value in fields.items()}
 
 
 def _sealed(obj: Object, seal: Seal) -> Object:
