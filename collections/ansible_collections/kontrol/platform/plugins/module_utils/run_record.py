@@ -103,9 +103,9 @@ class RunRecord:
 
     def plan(self, result: dict[str, Any], component: str = "") -> None:
         """Keep what a task would do; nothing of it was done, so neither journal nor report tells of it."""
-        for one in result.get("kontrol_objects") or []:
-            if self.planned is not None:
-                state.append_line(self.planned, run_report.tagged(one, component))
+        told = [run_report.tagged(one, component) for one in result.get("kontrol_objects") or []]
+        if told and self.planned is not None:
+            state.append_lines(self.planned, told, durable=False)  # the file ends with the run
 
     def fail(self, task: str, message: str, component: str = "") -> None:
         """Journal that a task failed."""

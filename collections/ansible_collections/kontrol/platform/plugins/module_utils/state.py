@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import secrets
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -89,11 +90,17 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 def append_line(path: Path, data: dict[str, Any]) -> None:
     """Add one line of JSON to a journal; it is on the disk when this returns."""
-    line = json.dumps(data, ensure_ascii=False, separators=(",", ":")) + "\n"
+    append_lines(path, [data], durable=True)
+
+
+def append_lines(path: Path, entries: Iterable[dict[str, Any]], *, durable: bool) -> None:
+    """Add lines of JSON; `durable` where they must outlive this machine, which costs a wait for its disk."""
+    lines = [json.dumps(one, ensure_ascii=False, separators=(",", ":")) + "\n" for one in entries]
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, PRIVATE_FILE)
     try:
-        os.write(descriptor, line.encode())
-        os.fsync(descriptor)
+        os.write(descriptor, "".join(lines).encode())
+        if durable:
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
