@@ -10,6 +10,8 @@ from ansible_collections.kontrol.platform.plugins.module_utils.action_base impor
 from ansible_collections.kontrol.platform.plugins.module_utils.errors import KontrolError
 from ansible_collections.kontrol.platform.plugins.module_utils.kube import apply, objects, planned, session
 from ansible_collections.kontrol.platform.plugins.module_utils.kube.fields import Scope
+from ansible_collections.kontrol.platform.plugins.module_utils.manifests import read as read_manifest
+from ansible_collections.kontrol.platform.plugins.module_utils.object_cache import ObjectCache
 from ansible_collections.kontrol.platform.plugins.module_utils.secrets import SecretStore
 
 
@@ -21,6 +23,15 @@ class ActionModule(KontrolAction):
         "component": {"type": "str", "default": ""},
         "definitions": {"type": "list", "elements": "raw", "default": []},
         "templates": {"type": "list", "elements": "str", "default": []},
+        "manifests": {
+            "type": "list",
+            "elements": "dict",
+            "default": [],
+            "options": {
+                "path": {"type": "str", "required": True},
+                "definitions": {"type": "list", "elements": "str", "required": True},
+            },
+        },
         "charts": {
             "type": "list",
             "elements": "dict",
@@ -44,7 +55,8 @@ class ActionModule(KontrolAction):
 
     def execute(self, args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         """Apply, or judge in check mode."""
-        documents = [*args["definitions"], *_of_charts(args), *self._documents(args["templates"], task_vars)]
+        given = [*args["definitions"], *_of_manifests(args["manifests"]), *_of_charts(args["charts"], args["helm"])]
+        documents = [*given, *self._documents(args["templates"], task_vars)]
         items = objects.prepare(documents, args["component"])
         options = apply.Options(
             component=args["component"],
@@ -71,12 +83,17 @@ class ActionModule(KontrolAction):
         return found
 
 
-def _of_charts(args: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the objects of the charts; they are made here, so that no variable ever holds them."""
-    if args["charts"] and not args["helm"]:
+# Both make their objects here, so that no variable ever holds them: Ansible would template each of a thousand fields.
+def _of_manifests(manifests: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    kept = ObjectCache()
+    return [obj for one in manifests for obj in read_manifest(one["path"], one["definitions"], kept)]
+
+
+def _of_charts(charts: list[dict[str, Any]], program: str) -> list[dict[str, Any]]:
+    if charts and not program:
         raise KontrolError("Argument 'helm' is missing: the program renders the charts")
-    program = helm.Helm(args["helm"], process.run)
-    return [obj for one in args["charts"] for obj in program.objects(_chart(one))]
+    renders = helm.Helm(program, process.run)
+    return [obj for one in charts for obj in renders.objects(_chart(one))]
 
 
 def _chart(given: dict[str, Any]) -> helm.Chart:

@@ -19,7 +19,6 @@ class FilterModule:
         """Return them."""
         found: dict[str, Callable[..., Any]] = {
             "alertmanager_config": monitoring.alertmanager_config,
-            "custom_definitions": monitoring.definitions,
             "meshed_endpoint": monitoring.meshed_endpoint,
             "prometheus_rules": monitoring.prometheus_rules,
             "shipped_monitoring": monitoring.shipped,

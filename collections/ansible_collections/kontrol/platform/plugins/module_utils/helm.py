@@ -9,13 +9,12 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from ansible_collections.kontrol.platform.plugins.module_utils import chart_cache, charts, yaml_io
-from ansible_collections.kontrol.platform.plugins.module_utils.chart_cache import ChartCache
+from ansible_collections.kontrol.platform.plugins.module_utils import charts, yaml_io
 from ansible_collections.kontrol.platform.plugins.module_utils.errors import KontrolError
+from ansible_collections.kontrol.platform.plugins.module_utils.object_cache import ObjectCache, made_by
 from ansible_collections.kontrol.platform.plugins.module_utils.process import Runner, must
 
 Object = dict[str, Any]
@@ -58,7 +57,7 @@ class Helm:
 
     program: str
     runner: Runner
-    kept: ChartCache = field(default_factory=lambda: ChartCache(chart_cache.folder()))
+    kept: ObjectCache = field(default_factory=ObjectCache)
 
     def objects(self, chart: Chart) -> list[Object]:
         """Return the objects of a chart, rendered twice and equal, now or when they were kept.
@@ -69,7 +68,7 @@ class Helm:
         """
         with self._folder(chart) as source:
             inputs = {
-                "made by": made_by(),
+                "made by": made_by(charts, yaml_io),
                 "helm": identity(self.program),  # with it the versions of Kubernetes that a chart is told of
                 "chart": content(source),
                 "release": chart.release,
@@ -123,10 +122,3 @@ def content(folder: Path) -> str:
         data = file.read_bytes()
         digest.update(f"{file.relative_to(folder)}\0{len(data)}\0".encode() + data)
     return digest.hexdigest()
-
-
-@cache
-def made_by() -> str:
-    """Return a digest of the code that makes objects of what Helm prints: other code, other entries."""
-    sources = (Path(str(module.__file__)).read_bytes() for module in (charts, yaml_io))
-    return hashlib.sha256(b"\0".join(sources)).hexdigest()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -136,20 +135,3 @@ def _route(receiver: str, matcher: str, repeat: str = "") -> Object:
 
 def _hook(name: str, url: str) -> Object:
     return {"name": name, "webhook_configs": [{"url": url, "send_resolved": True}]}
-
-
-def definitions(text: str, names: list[str]) -> list[Object]:
-    """Return the CustomResourceDefinitions of a manifest whose plural names are asked for.
-
-    Raises:
-        KontrolError: when the manifest lacks one.
-    """
-    found = {}
-    for part in re.split(r"^---\s*$", text, flags=re.MULTILINE):
-        plural = re.search(r"^    plural: (\S+)$", part, re.MULTILINE)
-        if plural and plural[1] in names:
-            found[plural[1]] = yaml_io.load(part, plural[1])
-    missing = sorted(set(names) - set(found))
-    if missing:
-        raise KontrolError(f"The manifest of the Prometheus operator defines no {', '.join(missing)}")
-    return [found[name] for name in names]

@@ -1,6 +1,6 @@
-"""What came of a chart, kept by the content of all that went in, so that many regions render it once.
+"""Objects of charts and manifests, kept by the content of all that went in, so that many regions make them once.
 
-An entry is a file `<digest of what went in>.json` in `$XDG_CACHE_HOME/kontrol/charts`: a line with the digest of the
+An entry is a file `<digest of what went in>.json` in `$XDG_CACHE_HOME/kontrol/objects`: a line with the digest of the
 rest, then what went in and the objects. What is damaged, cut off, readable by others or of other input counts as not
 there. Nothing of value is in it: the folder may be deleted at any time, also while runs go on.
 """
@@ -15,6 +15,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Final
 
 from ansible_collections.kontrol.platform.plugins.module_utils import paths, state
@@ -23,29 +24,24 @@ from ansible_collections.kontrol.platform.plugins.module_utils.schema import SEC
 
 Object = dict[str, Any]
 
-FOLDER: Final = "charts"
+FOLDER: Final = "objects"
 LOCK: Final = ".lock"
 MOST: Final = 64
-"""Entries that are kept, those that were used last; a chart with many definitions is 1 MB."""
+"""Entries that are kept, those that were used last; one with many definitions of kinds is 1 MB."""
 LEFTOVER_SECONDS: Final = 3600.0
 """From this age on a temporary file is one that a killed writer left."""
 
 
-def folder() -> Path:
-    """Return the folder of the entries."""
-    return paths.cache_root() / FOLDER
-
-
-class ChartCache:
-    """Objects of charts by what they were made of.
+class ObjectCache:
+    """Objects by what they were made of.
 
     Args:
-        place: Its folder; made when the first entry is kept.
+        place: The folder of the entries, made with the first of them; that of this machine where none is given.
         most: How many entries are kept.
     """
 
-    def __init__(self, place: Path, most: int = MOST) -> None:
-        self._place, self._most = place, most
+    def __init__(self, place: Path | None = None, most: int = MOST) -> None:
+        self._place, self._most = place or paths.cache_root() / FOLDER, most
 
     def objects(self, inputs: Mapping[str, Any], make: Callable[[], list[Object]]) -> list[Object]:
         """Return the objects that were made of the same input before, else make and keep them.
@@ -95,6 +91,11 @@ class ChartCache:
         left = [file for file in used if file not in entries and time.time() - used[file] > LEFTOVER_SECONDS]
         for file in (*entries[self._most :], *left):
             file.unlink(missing_ok=True)
+
+
+def made_by(*modules: ModuleType) -> str:
+    """Return a digest of the code that makes objects, to be part of what goes in: other code, other entries."""
+    return _digest("\0".join(Path(str(module.__file__)).read_text(encoding="utf-8") for module in modules))
 
 
 def may_be_secret(value: Any, name: str = "") -> bool:

@@ -37,12 +37,29 @@ options:
     type: list
     elements: str
     default: []
+  manifests:
+    description:
+      - Files on the controller of which CustomResourceDefinitions are applied, too.
+      - What was read of a file is kept as with O(charts).
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      path:
+        description: Absolute path of the file.
+        type: str
+        required: true
+      definitions:
+        description: Plural names of the definitions; that one is missing is an error.
+        type: list
+        elements: str
+        required: true
   charts:
     description:
       - Charts whose objects are applied, too; each is rendered twice, and a difference is an error.
       - A chart that uses functions of chance, or that relies on hooks, is refused.
         Tests are left out, and so are fields that a controller fills in.
-      - What came of a chart is kept in C($XDG_CACHE_HOME/kontrol/charts), by the content of the chart, of its values
+      - What came of a chart is kept in C($XDG_CACHE_HOME/kontrol/objects), by the content of the chart, of its values
         and of all else that decides it. Where values are named like a secret, or a Secret comes of it, nothing is kept.
     type: list
     elements: dict

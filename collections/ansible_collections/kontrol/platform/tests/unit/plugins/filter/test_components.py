@@ -14,7 +14,6 @@ from ansible_collections.kontrol.platform.plugins.module_utils.kube.objects impo
 PLUGINS = (components, monitoring, sidecars)
 FILTERS = {name: work for plugin in PLUGINS for name, work in plugin.FilterModule().filters().items()}
 FOLDER = Path(str(components.__file__)).parent
-CONFIG_MAP = "kind: ConfigMap\nmetadata: {name: a}\n"
 
 
 def test_every_filter_is_documented_under_its_name() -> None:
@@ -26,17 +25,6 @@ def test_the_documentation_is_about_this_filter(path: Path) -> None:
     document = yaml.safe_load(path.read_text())
     assert document["DOCUMENTATION"]["name"] == path.stem
     assert f"kontrol.platform.{path.stem}" in document["EXAMPLES"]
-
-
-def test_charts_come_in_the_order_of_their_sources() -> None:
-    second = CONFIG_MAP.replace("name: a", "name: b")
-    found = FILTERS["chart_objects"]([CONFIG_MAP, second, CONFIG_MAP, second], ["one", "two"])
-    assert [obj["metadata"]["name"] for obj in found] == ["a", "b"]
-
-
-def test_a_chart_rendered_once_is_an_error() -> None:
-    with pytest.raises(AnsibleFilterError, match="Expected 2 charts rendered twice, found 3 renderings"):
-        FILTERS["chart_objects"]([CONFIG_MAP] * 3, ["one", "two"])
 
 
 def test_a_hash_of_something_unknown_is_unknown() -> None:

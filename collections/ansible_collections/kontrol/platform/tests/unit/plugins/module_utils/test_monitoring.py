@@ -1,4 +1,4 @@
-"""Monitors, rules that components ship, Alertmanager's configuration, definitions of the operator."""
+"""Monitors, rules that components ship, Alertmanager's configuration."""
 
 from __future__ import annotations
 
@@ -85,23 +85,3 @@ def test_without_receivers_nobody_is_told() -> None:
     config = json.loads(monitoring.alertmanager_config({}, [], ""))
     assert config["receivers"] == [{"name": "nobody"}]
     assert config["route"]["routes"] == []
-
-
-MANIFEST = """---
-kind: CustomResourceDefinition
-spec:
-  names:
-    plural: probes
----
-kind: CustomResourceDefinition
-spec:
-  names:
-    plural: prometheuses
-"""
-
-
-def test_only_the_definitions_that_are_asked_for() -> None:
-    (found,) = monitoring.definitions(MANIFEST, ["prometheuses"])
-    assert found["spec"]["names"]["plural"] == "prometheuses"
-    with pytest.raises(KontrolError, match="defines no alertmanagers"):
-        monitoring.definitions(MANIFEST, ["probes", "alertmanagers"])
