@@ -17,7 +17,7 @@ from ansible_collections.kontrol.platform.plugins.module_utils.kube.objects impo
 from ansible_collections.kontrol.platform.plugins.module_utils.object_cache import ObjectCache
 
 MADE = [{"kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"b": "é", "a": 1.5, "n": None}}]
-INPUT = {"chart": "c1", "values": {"replicas": 1, "image": "istiod:1"}}
+INPUT: dict[str, Any] = {"chart": "c1", "values": {"replicas": 1, "image": "istiod:1"}}
 
 
 class Maker:
