@@ -17,7 +17,7 @@ description:
     what the tasks' results tell as C(kontrol_objects) and C(kontrol_checks).
   - At the end it prints the checks (a line for each kind that is green, each red one whole; all of them with C(-v)),
     the duration with its definition, and the path of the report (report.html, beside it report.json and junit.xml).
-    In check mode it prints the same and writes nothing.
+    In check mode it prints the same and writes nothing. Of several regions it prints one table, with why one failed.
   - On a terminal a live line tells the phase, the task and the times; it is off without colour (E(NO_COLOR),
     E(ANSIBLE_NOCOLOR)), on a dumb terminal, in CI and with any stdout callback but the default one. Where nothing was
     said for 15 seconds (30 seconds elsewhere than on a terminal) a plain line tells which task goes on.
@@ -33,6 +33,7 @@ import secrets
 import sys
 import threading
 import time
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -52,7 +53,7 @@ from ansible_collections.kontrol.platform.plugins.module_utils import (
     state,
 )
 from ansible_collections.kontrol.platform.plugins.module_utils.progress import Progress, Screen, can_be_live
-from ansible_collections.kontrol.platform.plugins.module_utils.text_table import checks_summary, checks_table
+from ansible_collections.kontrol.platform.plugins.module_utils.text_table import checks_summary, checks_table, table
 
 if TYPE_CHECKING:
     from ansible.executor.stats import AggregateStats
@@ -195,10 +196,14 @@ class CallbackModule(CallbackBase):
     def v2_playbook_on_stats(self, stats: AggregateStats) -> None:
         """End the run."""
         self._stop_progress()
+        closed = []
         for host, record in self._records.items():
             summary = stats.summarize(host)
             ok = not (summary["failures"] or summary["unreachable"])
-            self._close(record, ok=ok)
+            closed.append((record, self._close(record, ok=ok)))
+        if len(closed) > 1:
+            for line in summary_of_all(closed):
+                self._say(line, C.COLOR_ERROR if line.startswith("FAILED") else None)
         self._records.clear()
 
     def _collect(self, result: CallbackTaskResult) -> None:
@@ -243,15 +248,16 @@ class CallbackModule(CallbackBase):
                 color = C.COLOR_ERROR if one["verb"] in {"delete", "prune"} else C.COLOR_CHANGED
                 self._say(f"{one['verb']} {one['object']} ({one['known']})", color)
 
-    def _close(self, record: run_record.RunRecord, *, ok: bool) -> None:
+    def _close(self, record: run_record.RunRecord, *, ok: bool) -> dict[str, Any]:
         if record.checks:
             self._say("")
             tell = checks_table if self._display.verbosity else checks_summary
             for line in tell(record.checks):
                 self._say(line, C.COLOR_ERROR if line.startswith("FAIL") else None)
         ended = record.end(ok=ok)
-        for line in summary_lines(record, ended):
+        for line in summary_lines(record, ended) if len(self._records) == 1 else ():
             self._say(line, None if ok else C.COLOR_ERROR)
+        return ended
 
     def _at_exit(self) -> None:
         """Journal and report a run that a person ended: the controller ends in order, but no stats came."""
@@ -290,22 +296,66 @@ def _mode() -> dict[str, bool]:
 
 def summary_lines(record: run_record.RunRecord, ended: dict[str, Any]) -> list[str]:
     """Return the last lines of a run: what, how it went, how long and by which definition, where the report is."""
-    failed = sum(not one["ok"] for one in record.checks)
-    changed = sum(one["verb"] != "none" for one in record.objects)
-    checked = record.folder is None
-    verb = "would change" if checked else "changed"
-    what = f"{record.playbook} in region {record.region}{' (check mode)' if checked else ''}"
-    objects = f"{changed} {verb}, {len(record.objects) - changed} as declared"
-    checks = f"{len(record.checks) - failed} ok, {failed} failed"
-    lines = [
+    what = f"{record.playbook} in region {record.region}{_in_check_mode(record)}"
+    counted = _counted(record)
+    return [
         "",
         f"Run {record.run} of {what}: {ended['status']}",
-        *([f"  objects: {objects}; checks: {checks}"] if record.objects or record.checks else []),
-        f"  duration: {ended['seconds']} s ({run_record.DURATION})",
+        *([f"  {counted}"] if counted else []),
+        *_figures(record, ended),
+        f"  report: {_report(record)}",
     ]
+
+
+def summary_of_all(closed: list[tuple[run_record.RunRecord, dict[str, Any]]]) -> list[str]:
+    """Return the last lines of a run in several regions: how each of them went, and once what is the same for all."""
+    record, ended = closed[0]
+    statuses = Counter(str(one["status"]) for _record, one in closed)
+    told = ", ".join(f"{number} {status}" for status, number in sorted(statuses.items(), reverse=True))
+    ordered = sorted(closed, key=lambda pair: pair[0].region)
+    reports = [f"  report of {one.region}: {_report(one)}" for one, _ended in ordered if one.folder is not None]
+    return [
+        "",
+        f"Run {record.run} of {record.playbook} in {len(closed)} regions{_in_check_mode(record)}: {told}",
+        *_figures(record, ended),
+        *(reports or [f"  report: {_report(record)}"]),
+        "",
+        *table(["", "region", "what"], [_row(*one) for one in ordered]),
+    ]
+
+
+def _row(record: run_record.RunRecord, ended: dict[str, Any]) -> list[str]:
+    """Return how one of several regions went; of one that failed, why."""
+    if ended["status"] == "ok":
+        return ["ok", record.region, _counted(record)]
+    why = record.failures[-1]["message"] if record.failures else "no message"
+    return [str(ended["status"]).upper(), record.region, why]
+
+
+def _in_check_mode(record: run_record.RunRecord) -> str:
+    return " (check mode)" if record.folder is None else ""
+
+
+def _counted(record: run_record.RunRecord) -> str:
+    """Return how many objects and checks there were, "" when none of both."""
+    failed = sum(not one["ok"] for one in record.checks)
+    changed = sum(one["verb"] != "none" for one in record.objects)
+    verb = "would change" if record.folder is None else "changed"
+    objects = f"{changed} {verb}, {len(record.objects) - changed} as declared"
+    checks = f"{len(record.checks) - failed} ok, {failed} failed"
+    return f"objects: {objects}; checks: {checks}" if record.objects or record.checks else ""
+
+
+def _figures(record: run_record.RunRecord, ended: dict[str, Any]) -> list[str]:
+    """Return what is one for all regions of a run, each figure with its definition."""
+    lines = [f"  duration: {ended['seconds']} s ({run_record.DURATION})"]
     if record.peak.kib:
         lines.append(f"  memory: {record.peak.mib} MiB at its peak ({memory.SHORT_DEFINITION})")
     if record.deviations:
-        listed = "" if checked else ", listed in the report"
+        listed = ", listed in the report" if record.folder else ""
         lines.append(f"  lab: {len(record.deviations)} artifacts deviate from their pins{listed}")
-    return [*lines, "  report: none in check mode" if checked else f"  report: {record.folder}/{run_report.HTML}"]
+    return lines
+
+
+def _report(record: run_record.RunRecord) -> str:
+    return "none in check mode" if record.folder is None else f"{record.folder}/{run_report.HTML}"

@@ -285,3 +285,21 @@ def test_what_is_planned_is_collected_and_neither_shown_nor_kept(
     assert state.read_lines(tmp_path / "objects.jsonl") == [{**would, "component": "mesh"}]
     callback.v2_playbook_on_stats(stats())
     assert not any(line.startswith("  objects:") for line in screen(callback))
+
+
+def test_several_regions_have_one_summary_with_why_one_failed(callback: plugin.CallbackModule, tmp_path: Path) -> None:
+    for name in "za":
+        (tmp_path / name).mkdir()
+        begin(callback, tmp_path / name, name)
+    callback.v2_runner_on_failed(result("a", msg="API server refuses connections"))
+    ended = SimpleNamespace(summarize=lambda host: {"failures": int(host == "a"), "unreachable": 0})
+    callback.v2_playbook_on_stats(ended)
+    told = screen(callback)
+    (head,) = [line for line in told if line.startswith("Run ")]
+    assert head.endswith("of bootstrap in 2 regions: 1 ok, 1 failed")
+    assert len([line for line in told if line.startswith("  duration: ")]) == 1
+    assert [line for line in told if line.startswith("  report of")] == [
+        f"  report of a: {tmp_path}/a/report.html",
+        f"  report of z: {tmp_path}/z/report.html",
+    ]
+    assert told[-2:] == ["FAILED  a       API server refuses connections", "ok      z"]
