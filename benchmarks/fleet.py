@@ -12,8 +12,8 @@ What is done for each number of regions, in this order (every figure is the medi
 - plan: `ansible-playbook playbooks/plan.yml --forks N`, which judges all of it again and then looks at every object of
   every component. Both clocks start before the program is started and stop when it has ended.
 
-One `ansible-playbook` with a fork for each region, because that is the way whose cost can grow with the number: it holds
-all regions in one process. `python -m tools.fleet` starts one process for each region; `--way fleet` measures that one.
+One `ansible-playbook` with a fork for each region, because that is the way whose cost can grow with the number: it
+holds all regions in one process. `python -m tools.fleet` starts a process for each region; `--way fleet` measures that.
 
 Nothing of ours is replaced. The regions do not exist, so the driver, asked for real, finds neither cluster nor backup
 store, and this is what is not done: no API server is asked, so each object is judged as it is rendered; nothing is
@@ -43,7 +43,7 @@ import tempfile
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ansible.plugins.loader import init_plugin_loader
 from ansible.utils.collection_loader import AnsibleCollectionConfig
@@ -103,8 +103,7 @@ class Regions:
     def __init__(self, folder: Path, count: int, lab: Path) -> None:
         self.count, self.folder, self.inventory = count, folder, folder / "inventories"
         self.state = folder / "state" / "kontrol"
-        for needed in (self.inventory, self.state):
-            needed.mkdir(parents=True)
+        self.state.mkdir(parents=True)
         shutil.copy(lab, self.state / lab.name)
         self.env = {"PATH": os.environ["PATH"], "HOME": str(folder), "LANG": "C.UTF-8"}
         self.env |= {"XDG_STATE_HOME": str(folder / "state"), "XDG_CACHE_HOME": str(folder / "cache")}
@@ -133,6 +132,7 @@ class Regions:
 
 def write_specs(inventory: Path, count: int) -> None:
     """Write specs of regions, a market of the policy each in turn."""
+    inventory.mkdir()
     roles, policy = spec.load_roles(ROOT), markets.load_policy(ROOT / markets.FILE)
     driver, location = markets.THIS_MACHINE
     codes = list(policy.markets)
@@ -194,7 +194,7 @@ def measure(count: int, way: str, lab: Path, *, warm: bool) -> Row:
 def middle(rows: list[Row]) -> Row:
     """Return the medians of measurements of the same number of regions."""
     columns = zip(*(asdict(row).values() for row in rows), strict=True)
-    values = [None if None in column else round(statistics.median(column), 2) for column in columns]
+    values: list[Any] = [None if None in column else round(statistics.median(column), 2) for column in columns]
     return Row(rows[0].regions, *values[1:])
 
 
