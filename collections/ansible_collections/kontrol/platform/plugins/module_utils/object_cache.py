@@ -112,7 +112,7 @@ def _read(entry: Path, text: str) -> list[Object] | None:
     try:
         with entry.open(encoding="utf-8") as file:
             about = os.fstat(file.fileno())
-            digest, _, body = file.read().partition("\n")
+            digest, body = file.read().split("\n", 1)
         if about.st_uid != os.geteuid() or about.st_mode & 0o077 or digest != _digest(body):
             return None
         kept = json.loads(body)
