@@ -13,7 +13,14 @@ from typing import Any, ClassVar, Final
 from ansible.utils.display import Display
 
 from ansible_collections.kontrol.platform.plugins.action.confirm import refusal
-from ansible_collections.kontrol.platform.plugins.module_utils import canaries, damage, drill, drill_view, state
+from ansible_collections.kontrol.platform.plugins.module_utils import (
+    canaries,
+    damage,
+    drill,
+    drill_view,
+    run_record,
+    state,
+)
 from ansible_collections.kontrol.platform.plugins.module_utils.action_base import KontrolAction
 from ansible_collections.kontrol.platform.plugins.module_utils.errors import KontrolError
 from ansible_collections.kontrol.platform.plugins.module_utils.jobs import JobSpec, manifest
@@ -236,6 +243,8 @@ class ActionModule(KontrolAction):
         del args
         evidence = self._evidence()
         evidence["ended"] = time.time()
+        if evidence.get("verified_at"):
+            evidence["verified"] = drill.checks_made(state.read_lines(self._folder / run_record.JOURNAL))
         heard = {name: canaries.acknowledged(self._folder, name) for name in evidence["databases"]}
         verdict = drill.judge(evidence, heard)
         told = drill_view.result(evidence, heard, verdict)

@@ -42,6 +42,7 @@ def evidence(fault: str = "database") -> Evidence:
         "secrets_before": "s",
         "secrets_after": "s",
         "verified_at": FAULT_AT + 120,
+        "verified": {"mesh": 9, **dict.fromkeys(names, 6)},
     }
 
 
@@ -111,6 +112,10 @@ SABOTAGE: dict[str, tuple[Sabotage, str]] = {
         lambda e: e.pop("verified_at"),
         "the region was verified after it (drill): not verified",
     ),
+    "verify did not look at a database": (
+        lambda e: e["verified"].pop("neo4j"),
+        "the region was verified after it (drill): verify made no check of neo4j",
+    ),
     "a phase failed": (
         lambda e: e.update(failed={"phase": "restore", "message": "no such backup"}),
         "every phase was done (drill): phase restore failed: no such backup",
@@ -137,6 +142,25 @@ def test_a_drill_that_proved_nothing_is_red_and_claims_nothing(name: str) -> Non
     )
     told, *_others = verdict.reasons
     assert told.startswith(reason)
+
+
+def test_the_checks_of_the_last_verify_count() -> None:
+    journal = [
+        {"event": "phase", "phase": "region verify_all"},
+        {"event": "checks", "checks": [{"component": "neo4j"}]},
+        {"event": "phase", "phase": "drill fault"},
+        {"event": "phase", "phase": "region verify_all"},
+        {"event": "phase", "phase": "clickhouse verify"},
+        {"event": "checks", "checks": [{"component": "clickhouse"}, {"component": "clickhouse"}]},
+    ]
+    assert drill.checks_made(journal) == {"clickhouse": 2}
+    assert drill.checks_made(journal[:1]) == {}
+    assert drill.checks_made([]) == {}
+
+
+def test_where_a_phase_failed_that_is_the_reason() -> None:
+    found = {**evidence(), "failed": {"phase": "restore", "message": "no route"}, "recovered": {}, "after": {}}
+    assert drill.judge(found, HEARD).reasons == ["every phase was done (drill): phase restore failed: no route"]
 
 
 @pytest.mark.parametrize(
