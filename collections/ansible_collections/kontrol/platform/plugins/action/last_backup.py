@@ -8,12 +8,17 @@ from typing import Any, ClassVar
 
 from ansible_collections.kontrol.platform.plugins.module_utils import paths
 from ansible_collections.kontrol.platform.plugins.module_utils.action_base import KontrolAction
-from ansible_collections.kontrol.platform.plugins.module_utils.drivers.base import Condition
+from ansible_collections.kontrol.platform.plugins.module_utils.drivers.base import (
+    READY,
+    Condition,
+    load_record,
+)
 from ansible_collections.kontrol.platform.plugins.module_utils.errors import KontrolError
 from ansible_collections.kontrol.platform.plugins.module_utils.region_run import RegionRun
 
 GONE = {Condition.ABSENT, Condition.HALF_MADE}
 """Nothing was ever in it, or it is removed already: a removal that was killed goes on."""
+LOST = "gone, and nobody decommissioned it"
 
 
 class ActionModule(KontrolAction):
@@ -31,13 +36,15 @@ class ActionModule(KontrolAction):
         del task_vars
         roles = paths.project_root() / "roles"
         holding = [name for name in args["components"] if (roles / name / "tasks" / "backup.yml").is_file()]
-        driver = RegionRun(args["region"], "", Path(args["private"])).driver()
-        condition = driver.condition()
-        if not holding or args["declined"] or condition in GONE:
+        region = RegionRun(args["region"], "", Path(args["private"]))
+        condition, record = region.driver().condition(), load_record(region.folder)
+        lost = condition is Condition.ABSENT and record is not None and record.phase == READY
+        if not holding or args["declined"] or (condition in GONE and not lost):
             return {"changed": False, "needed": False, "components": []}
         if condition is not Condition.RUNNING:
+            way_out = "get it back with bootstrap and restore" if lost else "start it with bootstrap"
             raise KontrolError(
-                f"Cluster of region '{args['region']}' is {condition.value}, so no last backup of {', '.join(holding)} "
-                "can be taken; start it with bootstrap, or decline it with `-e last_backup=declined`"
+                f"Cluster of region '{args['region']}' is {LOST if lost else condition.value}, so no last backup of "
+                f"{', '.join(holding)} can be taken; {way_out}, or decline it with `-e last_backup=declined`"
             )
         return {"changed": False, "needed": True, "components": holding}

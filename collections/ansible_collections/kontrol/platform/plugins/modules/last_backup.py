@@ -10,7 +10,7 @@ version_added: 0.2.0
 author: KONTROL (@kontrol)
 description:
   - Tells which components are backed up before the cluster of a region is removed.
-  - Refuses where the cluster is there but does not run, unless the last backup was declined.
+  - Refuses where the cluster is there but does not run, and where it was lost, unless the last backup was declined.
 options:
   region:
     description: Name of the region.

@@ -385,6 +385,18 @@ def test_a_stopped_cluster_is_not_lost_without_a_word(world: World) -> None:
     assert "decline it with `-e last_backup=declined`" in world.play("last_backup", **args)["msg"]
 
 
+def test_a_cluster_that_somebody_else_removed_is_not_lost_without_a_word(world: World) -> None:
+    args: dict[str, Any] = {"private": str(world.private), "components": ["clickhouse"]}
+    deploy(world)
+    world.tools.containers.pop("kontrol-r-control-plane")
+    refused = world.play("last_backup", **args, declined=False)["msg"]
+    assert "is gone, and nobody decommissioned it" in refused
+    assert "decline it with `-e last_backup=declined`" in refused
+    assert world.play("last_backup", **args, declined=True)["needed"] is False
+    world.objects("cluster", state="absent", private=str(world.private))
+    assert world.play("last_backup", **args, declined=False)["needed"] is False, "it is decommissioned now"
+
+
 def test_what_is_left_of_a_region_is_found(world: World) -> None:
     deploy(world)
     args = {"private": str(world.private), "foundation": True}
