@@ -33,7 +33,7 @@ class Docker:
     def container(self, name: str) -> dict[str, Any] | None:
         """Return one container by its exact name, None when there is none."""
         found = self._must("Looking for a container", "ps", "-aq", "--no-trunc", "--filter", f"name=^/{name}$").split()
-        return self._inspect(found)[0] if found else None
+        return next(iter(self._inspect(found)), None) if found else None
 
     def has_image(self, reference: str) -> bool:
         """Return whether the engine holds the image."""
@@ -69,7 +69,11 @@ class Docker:
         return (said.stdout + said.stderr).strip()
 
     def _inspect(self, names: Sequence[str]) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = json.loads(self._must("Reading containers", "inspect", *names))
+        """Read containers that were just listed; what the engine removed in between is not there any more."""
+        said = self._call("container", "inspect", *names)
+        if said.rc == 0 or not _only_gone(said.stderr):
+            must(said, "Reading containers", ENGINE_REMEDY)
+        found: list[dict[str, Any]] = json.loads(said.stdout)
         return found
 
     def _call(self, *arguments: str, timeout: float = SHORT) -> Completed:
@@ -77,3 +81,9 @@ class Docker:
 
     def _must(self, what: str, *arguments: str) -> str:
         return must(self._call(*arguments), what, ENGINE_REMEDY)
+
+
+def _only_gone(stderr: str) -> bool:
+    """Return whether all that the engine complained of is that containers do not exist."""
+    lines = [line for line in stderr.splitlines() if line.strip()]
+    return bool(lines) and all("no such container" in line.lower() for line in lines)

@@ -38,6 +38,7 @@ class FakeTools:
     containers: dict[str, dict[str, Any]] = field(default_factory=dict)
     images: set[str] = field(default_factory=set)
     networks: set[str] = field(default_factory=set)
+    going: set[str] = field(default_factory=set)
     calls: list[list[str]] = field(default_factory=list)
     inputs: list[str | None] = field(default_factory=list)
     fail: dict[str, str] = field(default_factory=dict)
@@ -99,8 +100,12 @@ class FakeTools:
                 found.append(one["Id"])
         return "\n".join(found)
 
-    def _docker_inspect(self, arguments: list[str], *_: Any) -> str:
-        return json.dumps([self.containers[self._named(one)] for one in arguments])
+    def _docker_container(self, arguments: list[str], *_: Any) -> Completed:
+        """Answer `docker container inspect`; what is going was listed a moment ago and is not there any more."""
+        named = {one: self._named(one) for one in arguments[1:]}
+        gone = [f"Error response from daemon: No such container: {one}" for one in named if named[one] in self.going]
+        found = [self.containers[name] for name in named.values() if name not in self.going]
+        return Completed(1 if gone else 0, json.dumps(found), "\n".join(gone))
 
     def _docker_image(self, arguments: list[str], *_: Any) -> Completed:
         return Completed(0 if arguments[-1] in self.images else 1, "", "")

@@ -20,6 +20,19 @@ def test_containers_are_found_by_label_and_by_exact_name() -> None:
     assert found["Name"] == "/one"
 
 
+def test_a_container_that_goes_while_it_is_looked_at_is_not_there() -> None:
+    tools = FakeTools()
+    docker = Docker("/bin/docker", tools)
+    tools.add("one", {"a": "b"})
+    tools.add("two", {"a": "b"})
+    tools.going.add("one")
+    assert [found["Name"] for found in docker.labelled("a=b")] == ["/two"]
+    assert docker.container("one") is None
+    tools.fail["docker container"] = "permission denied"
+    with pytest.raises(ToolError, match="Reading containers failed with exit code 1: permission denied"):
+        docker.container("two")
+
+
 def test_an_image_is_pulled_only_when_it_is_not_there() -> None:
     tools = FakeTools(images={"here"})
     docker = Docker("/bin/docker", tools)
