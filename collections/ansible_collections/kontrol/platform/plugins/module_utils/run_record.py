@@ -207,16 +207,17 @@ def story(folder: Path, *, writing: bool) -> str:
     first, last = lines[0], lines[-1]
     what = f"run {folder.name} of {first.get('playbook', '?')}"
     phase = next((str(one["phase"]) for one in reversed(lines) if one["event"] == "phase"), "")
+    again = "run the same command again" + (f": {first['command']}" if first.get("command") else "")
     during = f' during phase "{phase}"' if phase else " before its first phase"
     if last["event"] == "end":
         return f"{what} ended {last['status']} at {last['at']} after {last['seconds']} s{_why(lines)}"
     if last["event"] == "interrupted":
-        return f"{what} was interrupted{during} at {last['at']}; run the same command again"
+        return f"{what} was interrupted{during} at {last['at']}; {again}"
     if last["event"] == "killed":
-        return f"{what} was killed{during} at {last['at']}; run the same command again"
+        return f"{what} was killed{during} at {last['at']}; {again}"
     if writing:
         return f"{what} is going on{during}, since {first['at']}"
-    return f"{what} was killed{during}, its last sign of life is of {last.get('at', '?')}; run the same command again"
+    return f"{what} was killed{during}, its last sign of life is of {last.get('at', '?')}; {again}"
 
 
 def _why(lines: list[dict[str, Any]]) -> str:

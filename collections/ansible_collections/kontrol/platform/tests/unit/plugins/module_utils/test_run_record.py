@@ -111,7 +111,7 @@ def test_the_next_run_tells_how_far_and_how_long(tmp_path: Path) -> None:
         (
             [{"event": "phase", "phase": "mesh deploy", "at": "T1"}, {"event": "killed", "at": "T2"}],
             False,
-            ['was killed during phase "mesh deploy" at T2', "run the same command again"],
+            ['was killed during phase "mesh deploy" at T2', "run the same command again: ansible-playbook -i a b"],
         ),
         (
             [{"event": "phase", "phase": "mesh deploy", "at": "T1"}],
@@ -125,7 +125,12 @@ def test_the_next_run_tells_how_far_and_how_long(tmp_path: Path) -> None:
 def test_what_a_run_left_is_told(tmp_path: Path, events: list[dict[str, Any]], writing: bool, words: list[str]) -> None:
     folder = tmp_path / RUN
     folder.mkdir()
-    first: dict[str, Any] = {"event": "run", "playbook": "bootstrap", "at": "T0"}
+    first: dict[str, Any] = {
+        "event": "run",
+        "playbook": "bootstrap",
+        "at": "T0",
+        "command": "ansible-playbook -i a b",
+    }
     for event in [first, *events] if events else []:
         state.append_line(folder / "journal.jsonl", event)
     told = story(folder, writing=writing)
