@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -28,6 +28,7 @@ VERBS = ("create", "update", "prune", "delete", "take_over")
 VERDICT = re.compile(rf"^\s*({'|'.join(VERBS)}) (\S.*?) \((server|rendered|unknown)\)\s*$", re.MULTILINE)
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 SLOWEST_SECONDS = 900
+KEPT = {"runs", "plans", "lock"}
 
 
 @dataclass(frozen=True)
@@ -62,10 +63,21 @@ class Run:
 
 @dataclass
 class Region:
-    """The region of these tests: `env` is what its runs get, `outputs` all that they ever printed."""
+    """The region of these tests, or one beside it: `env` is what its runs get, `outputs` all that they ever printed."""
 
     env: dict[str, str]
     outputs: list[str] = field(default_factory=list)
+    name: str = NAME
+    inventory: Path = INVENTORY
+
+    def beside(self, name: str, inventories: Path) -> Region:
+        """Answer another region of this machine, declared in a folder of regions."""
+        return Region(self.env, self.outputs, name, inventories / name)
+
+    @property
+    def cluster(self) -> str:
+        """The name of its kind cluster."""
+        return f"kontrol-{self.name}"
 
     @property
     def state_root(self) -> Path:
@@ -76,7 +88,7 @@ class Region:
     @property
     def state(self) -> Path:
         """The state folder of this region."""
-        return self.state_root / NAME
+        return self.state_root / self.name
 
     @cached_property
     def lab(self) -> dict[str, Any]:
@@ -101,7 +113,7 @@ class Region:
             done = ansible_runner.run(
                 private_data_dir=private,
                 playbook=str(root / "playbooks" / f"{playbook}.yml"),
-                inventory=str(inventory or INVENTORY),
+                inventory=str(inventory or self.inventory),
                 cmdline=" ".join(arguments),
                 envvars={**self.env, "ANSIBLE_CONFIG": str(root / "ansible.cfg"), **(env or {})},
                 settings={"job_timeout": SLOWEST_SECONDS, "suppress_env_files": True},
@@ -114,15 +126,14 @@ class Region:
 
     def decommission(self, *arguments: str) -> Run:
         """Remove the region with all that it has, without a last backup."""
-        name = self.state.name
-        said = (f"confirm={name}", f"remove_foundation={name}", "last_backup=declined")
+        said = (f"confirm={self.name}", f"remove_foundation={self.name}", "last_backup=declined")
         return self.run("decommission", *(part for one in said for part in ("-e", one)), *arguments)
 
     def start(self, playbook: str, *arguments: str) -> Started:
         """Start a playbook in a process group of its own, to be killed or waited for."""
         mark = uuid.uuid4().hex
         output = Path(tempfile.mkdtemp()) / "output"
-        argv = ["ansible-playbook", "-i", str(INVENTORY), str(ROOT / "playbooks" / f"{playbook}.yml"), *arguments]
+        argv = ["ansible-playbook", "-i", str(self.inventory), str(ROOT / "playbooks" / f"{playbook}.yml"), *arguments]
         with output.open("wb") as file:
             process = subprocess.Popen(
                 argv, env={**self.env, MARK: mark}, stdout=file, stderr=file, stdin=subprocess.DEVNULL,
@@ -139,16 +150,16 @@ class Region:
             raise AssertionError(f"{name} {' '.join(arguments)}: exit {done.returncode}: {done.stderr}")
         return done.stdout
 
-    def kubectl(self, *arguments: str, cluster: str = CLUSTER, text: str | None = None, check: bool = True) -> str:
+    def kubectl(self, *arguments: str, cluster: str = "", text: str | None = None, check: bool = True) -> str:
         """Run kubectl on a kind cluster by the administrator's kubeconfig that kind tells, not by anything of ours."""
         with self.kubeconfig(cluster) as file:
             return self.tool("kubectl", "--kubeconfig", file, *arguments, text=text, check=check)
 
     @contextmanager
-    def kubeconfig(self, cluster: str = CLUSTER) -> Iterator[str]:
-        """The administrator's kubeconfig of a kind cluster, in a file for as long as the block runs."""
+    def kubeconfig(self, cluster: str = "") -> Iterator[str]:
+        """The administrator's kubeconfig of a kind cluster, its own or another, in a file while the block runs."""
         with tempfile.NamedTemporaryFile("w", suffix=".kubeconfig") as file:
-            file.write(self.tool("kind", "get", "kubeconfig", "--name", cluster))
+            file.write(self.tool("kind", "get", "kubeconfig", "--name", cluster or self.cluster))
             file.flush()
             yield file.name
 
@@ -165,7 +176,7 @@ class Region:
                 process.terminate()
                 process.wait()
 
-    def items(self, kinds: str, *arguments: str, cluster: str = CLUSTER) -> list[dict[str, Any]]:
+    def items(self, kinds: str, *arguments: str, cluster: str = "") -> list[dict[str, Any]]:
         """All objects of some kinds, in all namespaces."""
         answer = self.kubectl("get", kinds, "--all-namespaces", "-o", "json", *arguments, cluster=cluster)
         found: list[dict[str, Any]] = json.loads(answer)["items"]
@@ -192,6 +203,50 @@ class Region:
         found = (path for path in self.state.rglob("*") if path.is_file())
         return {str(path.relative_to(self.state)): path.read_bytes() for path in found}
 
+    def containers(self) -> list[str]:
+        """Names of its containers, running or not, as the engine tells."""
+        found = self.tool("docker", "ps", "--all", "--format", "{{.Names}}").split()
+        return sorted(one for one in found if one.startswith(f"{self.cluster}-"))
+
+    def volumes(self) -> set[str]:
+        """Volumes that its containers hold; the nodes' have no name by which they are known afterwards."""
+        mounts = '{{range .Mounts}}{{if eq .Type "volume"}}{{.Name}} {{end}}{{end}}'
+        looked = (self.tool("docker", "inspect", "-f", mounts, one, check=False) for one in self.containers())
+        return {volume for text in looked for volume in text.split()}
+
+    def private_folders(self, within_seconds: float) -> list[str]:
+        """Private folders of its runs that are still there after so long: the warden outlives its run for a moment."""
+        end, names = (
+            time.monotonic() + within_seconds,
+            [f"kontrol-run-{one.name}-*" for one in self.state.glob("runs/*")],
+        )
+        while (
+            left := [str(one) for name in names for one in Path(tempfile.gettempdir()).glob(name)]
+        ) and time.monotonic() < end:
+            time.sleep(0.1)
+        return left
+
+    def left(self, volumes: set[str]) -> dict[str, list[str]]:
+        """What there is of it on this machine, by kind of thing, without what our own proof goes by.
+
+        `volumes` are those that it had before; the records of its runs and plans are no part of a region.
+        """
+        networks = self.tool("docker", "network", "ls", "--format", "{{.Name}}").split()
+        there = self.tool("docker", "volume", "ls", "--quiet").split()
+        clusters = self.tool("kind", "get", "clusters").split()
+        own = Path(self.env["HOME"]) / ".kube" / "config"
+        found = {
+            "containers": self.containers(),
+            "clusters": [one for one in clusters if one == self.cluster],
+            "networks": [one for one in networks if one.startswith(self.cluster)],
+            "volumes": sorted(volumes & set(there)),
+            "files": [one.name for one in self.state.glob("*") if one.name not in KEPT],
+            "kubeconfigs": [str(one) for one in self.state.rglob("*kubeconfig*")],
+            "private folders": self.private_folders(10),
+            "contexts": [str(own)] if own.is_file() and self.cluster in own.read_text(encoding="utf-8") else [],
+        }
+        return {what: sorted(names) for what, names in found.items() if names}
+
 
 @dataclass
 class Started:
@@ -205,6 +260,24 @@ class Started:
         """What it printed so far."""
         return COLOUR.sub("", self.output.read_text(encoding="utf-8", errors="replace"))
 
+    def until(self, moment: Callable[[], bool]) -> None:
+        """Wait for a moment of the run; fail when it ends without."""
+        try:
+            while not moment():
+                assert self.process.poll() is None, f"it ended before that\n{self.stdout()[-3000:]}"
+                time.sleep(0.01)
+        except BaseException:
+            self.kill_group()
+            raise
+
+    def in_phase(self, phase: str) -> bool:
+        """Answer whether it has journalled this phase, which it then tells."""
+        return re.search(rf"^Phase [^:]+: {phase}\b", self.stdout(), re.MULTILINE) is not None
+
+    def has_child(self, *words: str) -> bool:
+        """Answer whether one of its processes has all these words in its command line."""
+        return any(all(word in line for word in words) for line in marked(self.mark))
+
     def wait(self) -> Run:
         """Wait for its end."""
         start = time.monotonic()
@@ -215,7 +288,8 @@ class Started:
 
     def kill_group(self) -> None:
         """Kill -9 its process group, as a terminal or a CI system does."""
-        os.killpg(self.process.pid, signal.SIGKILL)
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
     def survivors(self, within_seconds: float) -> list[str]:

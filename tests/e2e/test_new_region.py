@@ -1,11 +1,12 @@
-"""A second region beside the first, from a name and a market; ended with nothing left, also when killed on the way."""
+"""A second and a third region beside the first, made at the same time from names and markets; ended to nothing left."""
 
 from __future__ import annotations
 
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,23 +17,22 @@ from tests.e2e.conftest import Say
 from tests.e2e.harness import INVENTORY, Region, Run
 
 pytestmark = pytest.mark.slow
-NEW = "madrid"
-ARGUMENTS = ("-e", f"region_name={NEW}", "-e", "market=ES", "-e", "driver=kind", "-e", "components=mesh")
-END = ("-e", f"confirm={NEW}", "-e", f"remove_foundation={NEW}")
+MARKETS = {"madrid": "ES", "paulo": "BR"}
 
 
 @pytest.fixture
 def inventories(region: Region, tmp_path: Path) -> Iterator[Path]:
-    """A folder of regions in which the first one stands; the second is removed at the end."""
+    """A folder of regions in which the first one stands; the others are removed at the end."""
     folder = tmp_path / "inventories"
     shutil.copytree(INVENTORY, folder / INVENTORY.name)
     yield folder
-    if (folder / NEW).exists():
-        region.run("decommission", *END, "-e", "last_backup=declined", inventory=folder / NEW).green()
+    for name in MARKETS:
+        if (folder / name).exists():
+            region.beside(name, folder).decommission().green()
 
 
 def versions(region: Region) -> dict[str, str]:
-    """Resource version of every object of ours in the first region; the Lease is a run's own."""
+    """Resource version of every object of ours in a region; the Lease is a run's own."""
     found = region.items(
         "deployments,statefulsets,services,secrets,configmaps,authorizationpolicies,peerauthentications"
     )
@@ -44,7 +44,19 @@ def versions(region: Region) -> dict[str, str]:
 
 
 def made(region: Region, inventories: Path, *arguments: str) -> Run:
-    return region.run("new_region", *ARGUMENTS, *arguments, inventory=inventories)
+    """Run new_region for it, whose folder is that of all regions."""
+    said = (f"region_name={region.name}", f"market={MARKETS[region.name]}", "driver=kind", "components=mesh")
+    given = [part for one in said for part in ("-e", one)]
+    return region.run("new_region", *given, *arguments, inventory=inventories)
+
+
+def ended(region: Region) -> Run:
+    return region.run("decommission", "-e", f"confirm={region.name}", "-e", f"remove_foundation={region.name}")
+
+
+def at_once(work: Callable[[Region], Run], regions: list[Region]) -> list[Run]:
+    with ThreadPoolExecutor(len(regions)) as pool:
+        return list(pool.map(work, regions))
 
 
 def approved(done: Run) -> str:
@@ -54,41 +66,57 @@ def approved(done: Run) -> str:
     return found[1]
 
 
-def left(region: Region, name: str) -> dict[str, Any]:
-    """What there is of a region on this machine, as the engine and the file system tell."""
-    containers = region.tool("docker", "ps", "-a", "--format", "{{.Names}}").split()
-    folder = region.state_root / name
-    files = sorted(one.name for one in folder.iterdir()) if folder.exists() else []
-    return {
-        "containers": [one for one in containers if name in one],
-        "clusters": [one for one in region.tool("kind", "get", "clusters").split() if name in one],
-        "files": [one for one in files if one not in {"runs", "plans", "lock"}],
-    }
+def declared(region: Region) -> dict[str, Any]:
+    spec: dict[str, Any] = yaml.safe_load((region.inventory / "region.yml").read_text(encoding="utf-8"))
+    return spec
 
 
-def test_a_second_region_from_nothing_to_nothing(region: Region, inventories: Path, say: Say) -> None:
-    before, files = versions(region), region.files()
-    start = time.monotonic()
-    stopped = made(region, inventories)
-    assert stopped.rc != 0
-    assert left(region, NEW)["containers"] == [], "something was made without approval"
-    options = yaml.safe_load((inventories / NEW / "region.yml").read_text(encoding="utf-8"))["region"]
-    assert (options["driver"], options["location"], options["market"]) == ("kind", "local", "ES")
+def identity(region: Region) -> str:
+    """The region that a cluster says it belongs to, with the id."""
+    found = region.kubectl("get", "configmap", "kontrol-identity", "-n", "kontrol-system", "-o", "jsonpath={.data}")
+    assert region.name in found
+    return found
 
-    wrong = made(region, inventories, "-e", "approve=00000000")
+
+def test_two_regions_at_once_beside_the_first_from_nothing_to_nothing(
+    region: Region, inventories: Path, say: Say
+) -> None:
+    others = [region.beside(name, inventories) for name in MARKETS]
+    before, files, start = versions(region), region.files(), time.monotonic()
+
+    stopped = at_once(lambda one: made(one, inventories), others)
+    assert [run.rc != 0 for run in stopped] == [True, True]
+    assert [one.containers() for one in others] == [[], []], "something was made without approval"
+    specs = [declared(one) for one in others]
+    assert [spec["region"]["market"] for spec in specs] == ["ES", "BR"]
+    assert {(spec["region"]["driver"], spec["region"]["location"]) for spec in specs} == {("kind", "local")}
+    assert specs[0]["cluster"]["pod_cidr"] != specs[1]["cluster"]["pod_cidr"]
+
+    wrong = made(others[0], inventories, "-e", "approve=00000000")
     assert wrong.rc != 0
-    assert left(region, NEW)["containers"] == []
+    assert others[0].containers() == []
 
-    done = made(region, inventories, "-e", f"approve={approved(stopped)}").green()
-    say(f"a second region: {done.seconds:.0f} s after approval, {time.monotonic() - start:.0f} s with all looks before")
-    status = region.run("status", inventory=inventories / NEW).green()
-    assert re.search(r"registered +market ES, kind local, since ", status.stdout)
-    assert region.run("drift", inventory=inventories / NEW).rc == 0
+    hashes = dict(zip(MARKETS, map(approved, stopped), strict=True))
+    looks = time.monotonic() - start
+    done = at_once(lambda one: made(one, inventories, "-e", f"approve={hashes[one.name]}").green(), others)
+    took = ", ".join(f"{one.name} {run.seconds:.0f} s" for one, run in zip(others, done, strict=True))
+    say(f"two regions at once beside a third, from approval: {took}; the plans and looks before: {looks:.0f} s")
+    for one in others:
+        status = one.run("status").green()
+        assert re.search(rf"registered +market {MARKETS[one.name]}, kind local, since ", status.stdout)
+        assert one.run("drift").rc == 0
+    assert len({identity(one) for one in (region, *others)}) == 3
     assert versions(region) == before, "the first region was touched"
     assert region.files() == files
 
-    ended = region.run("decommission", *END, inventory=inventories / NEW).green()
-    assert "nothing is left" in ended.stdout
-    assert left(region, NEW) == {"containers": [], "clusters": [], "files": []}
+    start, volumes, third = time.monotonic(), others[0].volumes(), versions(others[1])
+    ended(others[0]).green()
+    assert others[0].left(volumes) == {}
+    assert versions(others[1]) == third, "the end of the second touched the third"
+    volumes = others[1].volumes()
+    ended(others[1]).green()
+    assert others[1].left(volumes) == {}
+    say(f"both ended, one after the other: {time.monotonic() - start:.0f} s with all looks")
     assert versions(region) == before
-    assert region.run("decommission", *END, inventory=inventories / NEW).green().changed == 0
+    assert region.files() == files
+    assert [run.green().changed for run in at_once(ended, others)] == [0, 0]
