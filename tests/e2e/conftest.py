@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
 
 import pytest
 
 from tests.e2e.harness import CLUSTER, ROOT, Region, Run
 
 CALLER = ("HOME", "PATH", "LANG", "LC_ALL", "TERM", "VIRTUAL_ENV", "XDG_STATE_HOME", "XDG_CACHE_HOME")
-
-
 Say = Callable[[str], None]
+
+
+class Fleet(Protocol):
+    """Runs a playbook for regions of a folder by tools.fleet, all at once."""
+
+    def __call__(self, playbook: str, inventories: Path, *names: str) -> str:
+        """Answer what it printed; fail unless each is ok."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +62,21 @@ def region(bare: Region, first: FirstRun) -> Region:
     """The bootstrapped region."""
     first.real.green()
     return bare
+
+
+@pytest.fixture(scope="session")
+def fleet(bare: Region) -> Fleet:
+    """The command for several regions, as a person gives it."""
+
+    def run(playbook: str, inventories: Path, *names: str) -> str:
+        argv = [sys.executable, "-m", "tools.fleet", playbook, "-i", str(inventories)]
+        argv += ["--limit", ",".join(names)]
+        done = subprocess.run(argv, env=bare.env, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
+        bare.outputs.append(done.stdout)
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+        return done.stdout
+
+    return run
 
 
 @pytest.fixture
