@@ -145,7 +145,7 @@ def test_a_drill_that_proved_nothing_is_red_and_claims_nothing(name: str) -> Non
 
 
 def test_the_checks_of_the_last_verify_count() -> None:
-    journal = [
+    journal: list[dict[str, Any]] = [
         {"event": "phase", "phase": "region verify_all"},
         {"event": "checks", "checks": [{"component": "neo4j"}]},
         {"event": "phase", "phase": "drill fault"},
