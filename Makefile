@@ -2,12 +2,15 @@
 SHELL := bash
 ACTIVATE := source .venv/bin/activate
 
-.PHONY: local test setup lock
+.PHONY: local test drills setup lock
 local: setup ## a verified region on this machine
 	$(ACTIVATE) && python -m lab up && ansible-playbook -i inventories/local playbooks/bootstrap.yml
 
 test: setup ## all that CI runs, each stage within its budget
 	$(ACTIVATE) && python -m tools.stages
+
+drills: setup ## a drill of every fault, and every way in which a drill must be red
+	$(ACTIVATE) && python -m lab up && DRILLS=all pytest tests/e2e/test_drill.py --durations 0
 
 setup: .venv/.stamp
 
