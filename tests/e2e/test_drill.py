@@ -93,9 +93,7 @@ def rpo_by_hand(region: Region, run: str) -> float:
     lines = (region.state / "runs" / run / "canaries-clickhouse.jsonl").read_text(encoding="utf-8").splitlines()
     last = max(float(json.loads(line)["written"]) for line in lines)
     first = min(float(json.loads(line)["written"]) for line in lines)
-    beat = query(
-        region, f"SELECT toUnixTimestamp(max(written)) FROM kontrol_verify.canary WHERE written < {int(first)}"
-    )
+    beat = query(region, BEATS.format(moment=int(first)))
     return last - float(beat)
 
 
