@@ -11,7 +11,7 @@ version_added: 0.1.0
 author: KONTROL (@kontrol)
 description:
   - Gives each run of C(ansible-playbook) an id, and marks its children with it.
-  - Takes variables that could redirect a run (such as E(KUBECONFIG) and E(AWS_PROFILE)) out of the environment.
+  - Takes variables that could redirect a run (such as E(KUBECONFIG) and E(AWS_*)) out of the environment.
   - Makes Ansible's workers die when the controller dies.
   - Once M(kontrol.platform.session) has begun a run in a region, it journals each phase before it starts, and collects
     what the tasks' results tell as C(kontrol_objects) and C(kontrol_checks).

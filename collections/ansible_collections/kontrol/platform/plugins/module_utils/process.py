@@ -25,15 +25,13 @@ if TYPE_CHECKING:
 SCRUBBED_NAMES: Final = frozenset(
     {
         "KUBECONFIG",
-        "AWS_PROFILE",
-        "AWS_DEFAULT_PROFILE",
         "TF_CLI_CONFIG_FILE",
         "TF_WORKSPACE",
         "TF_DATA_DIR",
         "KIND_CLUSTER_NAME",
     },
 )
-SCRUBBED_PREFIXES: Final = ("K8S_AUTH_", "TF_VAR_", "TF_CLI_ARGS", "KIND_EXPERIMENTAL_", "HELM_", "SOPS_")
+SCRUBBED_PREFIXES: Final = ("AWS_", "K8S_AUTH_", "TF_VAR_", "TF_CLI_ARGS", "KIND_EXPERIMENTAL_", "HELM_", "SOPS_")
 STDERR_LINES: Final = 8
 GRACE_SECONDS: Final = 5.0
 PR_SET_PDEATHSIG: Final = 1
@@ -119,6 +117,14 @@ def die_with_parent() -> Callable[[], None] | None:
             os._exit(128 + signal.SIGKILL)
 
     return arm
+
+
+def outlive_parent() -> Callable[[], None]:
+    """Return a function for a child that takes back what `die_with_parent` and `arm_forks` ask of the kernel."""
+    if not sys.platform.startswith("linux"):
+        return lambda: None
+    libc = ctypes.CDLL(None, use_errno=True)
+    return lambda: libc.prctl(PR_SET_PDEATHSIG, 0)
 
 
 def run(

@@ -31,10 +31,12 @@ from ansible_collections.kontrol.platform.plugins.module_utils.process import (
     Completed,
     Runner,
     ToolError,
+    outlive_parent,
     scrubbed_env,
 )
 from ansible_collections.kontrol.platform.plugins.module_utils.terraform_plan import Plan
 from ansible_collections.kontrol.platform.plugins.module_utils.upgrades import version_of
+from ansible_collections.kontrol.platform.plugins.module_utils.warden import GRACE_VARIABLE
 
 STATES: Final = ("foundation", "cluster")
 MINIMUM: Final = {"terraform": (1, 5, 0), "tofu": (1, 6, 0)}
@@ -254,9 +256,9 @@ class GentleRunner:
                 stdin=subprocess.DEVNULL,
                 stdout=stdout,
                 stderr=stderr,
-                env=kept | dict(env),
+                env=kept | dict(env) | {GRACE_VARIABLE: f"{self._grace:g}"},
                 process_group=0,
-                preexec_fn=_hear_interrupts,  # noqa: PLW1509 - one call between fork and exec
+                preexec_fn=_detached(),  # noqa: PLW1509 - two system calls between fork and exec
             )
         except OSError as error:
             raise ToolError(f'Program "{argv[0]}" could not be started: {error.strerror}') from error
@@ -327,9 +329,15 @@ def _hear(sink: IO[bytes], start: int, on_line: Callable[[str], None] | None) ->
     return len(whole) + 1 if whole else 0
 
 
-def _hear_interrupts() -> None:
-    """Let a child be interrupted: a run that was started in the background ignores that, and would hand it on."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+def _detached() -> Callable[[], None]:
+    """Return what makes a child hear SIGINT, which a run in the background ignores, and not be killed as we die."""
+    outlive = outlive_parent()
+
+    def detach() -> None:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        outlive()
+
+    return detach
 
 
 @contextlib.contextmanager

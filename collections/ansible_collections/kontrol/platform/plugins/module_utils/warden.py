@@ -1,7 +1,7 @@
 """The warden of a run: a process of its own that outlives the run just long enough to clean up behind it.
 
 It holds the region's lock file, renews the Lease once there is one, and watches the controller. When the controller is
-gone, by whatever way, it kills what is left of the run, gives the Lease back and removes the run's private folder.
+gone, by whatever way, it ends what is left of the run, gives the Lease back and removes the run's private folder.
 `kill -9` of the controller's process group does not reach it: it has a session of its own.
 
 Started by `start`; runs as `python -I warden.py` with its `Orders` as JSON on standard input, and answers with one line
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from ansible_collections.kontrol.platform.plugins.module_utils.lease import Lease
 
 RUN_VARIABLE: Final = "KONTROL_RUN"
+GRACE_VARIABLE: Final = "KONTROL_GRACE"
+"""Seconds that a process may take to end by itself, since something else interrupts it when the run dies."""
 LEASE_ORDER: Final = "lease.json"
 OWNER_FILE: Final = "owner"
 PRIVATE_PREFIX: Final = "kontrol-run-"
@@ -119,27 +121,55 @@ def _is_zombie(pid: int) -> bool:
     return False
 
 
-def marked(run: str) -> list[int]:
-    """Return the processes that were started with KONTROL_RUN=<run> in their environment, this one left out."""
+def marked(run: str) -> dict[int, float]:
+    """Return the processes with KONTROL_RUN=<run> in their environment, and the grace of each; this one is left out."""
     wanted = f"{RUN_VARIABLE}={run}".encode()
-    found = []
+    found = {}
     for folder in PROC.glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            if wanted in (folder / "environ").read_bytes().split(b"\0") and int(folder.name) != os.getpid():
-                found.append(int(folder.name))
+            words = (folder / "environ").read_bytes().split(b"\0")
+            if wanted in words and int(folder.name) != os.getpid():
+                found[int(folder.name)] = _grace(words)
     return found
 
 
-def kill_marked(run: str, seconds: float = KILL_SECONDS) -> int:
-    """Kill all that is left of a run, children started meanwhile too; return how many were there."""
-    deadline, killed = time.monotonic() + seconds, set[int]()
-    while (pids := marked(run)) and time.monotonic() < deadline:
-        for pid in pids:
+def _grace(words: list[bytes]) -> float:
+    prefix = f"{GRACE_VARIABLE}=".encode()
+    with contextlib.suppress(ValueError):
+        return max((float(word.removeprefix(prefix)) for word in words if word.startswith(prefix)), default=0.0)
+    return 0.0
+
+
+def _may_end(pid: int) -> bool:
+    """Return whether the leader of its group is still there: what a provider does without its terraform is no use."""
+    with contextlib.suppress(OSError):
+        return alive(os.getpgid(pid))
+    return False
+
+
+def kill_marked(run: str, seconds: float = KILL_SECONDS, meanwhile: Callable[[], None] = lambda: None) -> int:
+    """End all that is left of a run, children started meanwhile too; return how many were there.
+
+    What asks for a grace (terraform) is not signalled but waited for: its own watcher has interrupted it, and at a
+    second interrupt it would leave its lock behind. All else is killed at once.
+
+    Args:
+        run: Id of the run.
+        seconds: How long to go on killing, the graces left out.
+        meanwhile: Called again and again while it waits.
+    """
+    started, seen, deadline = time.monotonic(), set[int](), time.monotonic() + seconds
+    while (found := marked(run)) and time.monotonic() < deadline:
+        waiting = {pid for pid, grace in found.items() if time.monotonic() < started + grace and _may_end(pid)}
+        for pid in found.keys() - waiting:
             with contextlib.suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
-        killed.update(pids)
-        time.sleep(0.02)
-    return len(killed)
+        seen.update(found)
+        if waiting:
+            deadline = time.monotonic() + seconds
+            meanwhile()
+        time.sleep(0.1 if waiting else 0.02)
+    return len(seen)
 
 
 def take_lock(path: Path, holder: str, grace: float = LOCK_GRACE) -> tuple[IO[str] | None, str]:
@@ -245,12 +275,11 @@ class Warden:
     def watch(self) -> None:
         """Stay until the controller is gone, renewing the Lease meanwhile."""
         while not self._gone(TICK):
-            with contextlib.suppress(Exception):  # a network that fails now may work in the next round
-                self._tend_lease()
+            self._tend_quietly()
 
     def clean(self) -> None:
         """Clean up behind the run; each step even when another fails."""
-        killed = kill_marked(self._orders.run)
+        killed = kill_marked(self._orders.run, meanwhile=self._tend_quietly)
         with contextlib.suppress(Exception):
             self._note(killed)
         with contextlib.suppress(Exception):
@@ -258,6 +287,10 @@ class Warden:
             if self._lease is not None:
                 self._lease.release()
         shutil.rmtree(self._orders.private, ignore_errors=True)
+
+    def _tend_quietly(self) -> None:
+        with contextlib.suppress(Exception):  # a network that fails now may work in the next round
+            self._tend_lease()
 
     def _tend_lease(self) -> None:
         """Renew when it is time; an order to do so appears whenever a cluster is proven: a drill makes it anew."""

@@ -33,7 +33,7 @@ _USER_KEYS = {"client-certificate", "client-certificate-data", "client-key", "cl
 _EXEC_VERSION = "client.authentication.k8s.io/v1"
 _EXEC_TIMEOUT = 60.0
 _LOOPBACK = {"127.0.0.1", "::1", "localhost"}
-_SCRUBBED = ("KUBECONFIG", "K8S_AUTH_", "TF_VAR_", "AWS_PROFILE")
+_SCRUBBED = ("KUBECONFIG", "K8S_AUTH_", "TF_VAR_", "AWS_")
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,8 @@ def test_the_environment_cannot_redirect_a_run(monkeypatch: pytest.MonkeyPatch) 
         "K8S_AUTH_HOST",
         "TF_VAR_x",
         "AWS_PROFILE",
+        "AWS_ACCESS_KEY_ID",
+        "AWS_ENDPOINT_URL_S3",
         "SOPS_AGE_KEY",
         "KIND_EXPERIMENTAL_PROVIDER",
     ):

@@ -70,12 +70,88 @@ def test_a_process_is_known_by_its_start() -> None:
 
 def test_only_marked_processes_are_killed() -> None:
     mine, other = sleeper("run-x"), sleeper("run-xy")
-    until(lambda: warden.marked("run-x") == [mine.pid])
+    until(lambda: warden.marked("run-x") == {mine.pid: 0.0})
     assert warden.kill_marked("run-x") == 1
     assert mine.wait(5) == -9
     assert other.poll() is None
     other.kill()
     other.wait()
+
+
+CONTROLLER = """
+import os, sys, time
+from ansible.plugins.loader import init_plugin_loader
+init_plugin_loader([{collections!r}])
+from ansible_collections.kontrol.platform.plugins.module_utils import process
+from ansible_collections.kontrol.platform.plugins.module_utils.terraform import GentleRunner
+process.arm_forks()
+if os.fork() == 0:
+    os.setsid()  # as Ansible's workers do
+    GentleRunner(grace={grace})(["/bin/sh", "-c", {script!r}])
+time.sleep(60)
+"""
+STOPS = "trap 'kill $!; sleep 1; echo state > {0}/saved; exit 1' INT; touch {0}/begun; sleep 50 & wait"
+DEAF = "trap 'echo INT >> {0}/heard' INT; touch {0}/begun; while :; do sleep 0.1; done"
+
+
+def killed_controller(tmp_path: Path, script: str, grace: float) -> float:
+    """Kill a controller whose worker is at a gentle program; return how long its warden then needs."""
+    collections = str(Path(__file__).resolve().parents[7])
+    code = CONTROLLER.format(collections=collections, grace=grace, script=script.format(tmp_path))
+    main = subprocess.Popen(
+        [sys.executable, "-c", code], env=os.environ | {warden.RUN_VARIABLE: "run-1"}, start_new_session=True
+    )
+    warden.start(orders(tmp_path, main.pid))
+    plain = sleeper("run-1")
+    until((tmp_path / "begun").exists, 30)
+    main.kill()
+    main.wait()
+    started = time.monotonic()
+    assert plain.wait(5) == -9
+    assert time.monotonic() - started < 1, "what asks for no grace gets none"
+    until(lambda: warden.lock_holder(tmp_path / "lock") == "")
+    assert warden.marked("run-1") == {}
+    assert json.loads((tmp_path / "journal").read_text().splitlines()[-1])["event"] == "killed"
+    return time.monotonic() - started
+
+
+def test_what_needs_a_grace_is_interrupted_once_and_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "journal").write_text(json.dumps({"event": "phase"}) + "\n")
+    assert 1 <= killed_controller(tmp_path, STOPS, 30) < 6
+    assert (tmp_path / "saved").read_text() == "state\n"
+
+
+def test_what_does_not_stop_in_its_grace_is_killed(tmp_path: Path) -> None:
+    (tmp_path / "journal").write_text(json.dumps({"event": "phase"}) + "\n")
+    assert 2 <= killed_controller(tmp_path, DEAF, 2) < 6
+    assert (tmp_path / "heard").read_text() == "INT\n", "a second one would make terraform leave its lock"
+
+
+def test_what_outlives_the_leader_of_its_group_gets_no_grace() -> None:
+    """A provider that terraform left is not at work any more."""
+    script = f"{warden.RUN_VARIABLE}=run-y {warden.GRACE_VARIABLE}=60 sleep 60 &"
+    subprocess.run(["/bin/sh", "-c", script], process_group=0, check=True)
+    until(lambda: list(warden.marked("run-y").values()) == [60.0])
+    started = time.monotonic()
+    assert warden.kill_marked("run-y") == 1
+    assert time.monotonic() - started < 2
+
+
+def test_the_lease_is_kept_while_a_grace_lasts() -> None:
+    env = {warden.RUN_VARIABLE: "run-z", warden.GRACE_VARIABLE: "1"}
+    at_work = subprocess.Popen(["/bin/sleep", "60"], env=env, process_group=0)
+    until(lambda: warden.marked("run-z") == {at_work.pid: 1.0})
+    renewed: list[float] = []
+    warden.kill_marked("run-z", seconds=0.5, meanwhile=lambda: renewed.append(time.monotonic()))
+    assert at_work.wait(5) == -9
+    assert len(renewed) > 3
+
+
+def test_a_grace_that_is_no_number_is_none() -> None:
+    odd = subprocess.Popen(["/bin/sleep", "60"], env={warden.RUN_VARIABLE: "run-w", warden.GRACE_VARIABLE: "long"})
+    until(lambda: warden.marked("run-w") == {odd.pid: 0.0})
+    warden.kill_marked("run-w")
+    assert odd.wait(5) == -9
 
 
 def test_the_lock_is_taken_once_and_its_holder_told(tmp_path: Path) -> None:
