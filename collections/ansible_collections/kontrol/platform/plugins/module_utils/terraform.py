@@ -34,11 +34,13 @@ from ansible_collections.kontrol.platform.plugins.module_utils.process import (
     outlive_parent,
     scrubbed_env,
 )
-from ansible_collections.kontrol.platform.plugins.module_utils.terraform_plan import Plan
+from ansible_collections.kontrol.platform.plugins.module_utils.terraform_plan import MANAGED, Plan
 from ansible_collections.kontrol.platform.plugins.module_utils.upgrades import version_of
 from ansible_collections.kontrol.platform.plugins.module_utils.warden import GRACE_VARIABLE
 
-STATES: Final = ("foundation", "cluster")
+STORE: Final = "state"
+"""The state of what keeps all states; it belongs to no region."""
+STATES: Final = (STORE, "foundation", "cluster")
 MINIMUM: Final = {"terraform": (1, 5, 0), "tofu": (1, 6, 0)}
 READING: Final = frozenset({"version", "init", "validate", "plan", "show", "output"})
 """All that is called in check mode; none of them changes the state or the cloud."""
@@ -66,6 +68,7 @@ _ANSI: Final = re.compile(r"\x1b\[[0-9;]*m")
 _BOX: Final = re.compile(r"^[╷│╵] ?")
 _SNIPPET: Final = re.compile(r"\s+(\d+: |\d+:$|[├│])")
 _LOCK_FIELD: Final = re.compile(r"^ +(ID|Path|Operation|Who|Version|Created|Info):[ \t]*(.*)$", re.MULTILINE)
+_NO_STORE: Final = re.compile(r'S3 bucket "[^"]*" does not exist')
 _HELD: Final = re.compile(r"already locked:\s*ID=(\S+)")
 _CREATED: Final = re.compile(r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d(?:\.\d{1,6})?)")
 _PROGRESS: Final = re.compile(
@@ -83,6 +86,10 @@ class TerraformError(ToolError):
 
 class TerraformCancelledError(TerraformError):
     """The run was cancelled, or took too long, while terraform was at work."""
+
+
+class StoreMissingError(TerraformError):
+    """There is no bucket to keep states in: nothing was ever made here, or not under this name."""
 
 
 class StateLockedError(TerraformError):
@@ -190,7 +197,8 @@ def work_dir(region: str, name: str) -> Path:
 
 def state_key(region: str, name: str) -> str:
     """Return the key in a shared backend of one state of a region."""
-    return f"kontrol/{region}/{_known_state(name)}.tfstate"
+    key = f"{_known_state(name)}.tfstate"
+    return key if name == STORE else f"{region}/{key}"
 
 
 def _known_state(name: str) -> str:
@@ -243,6 +251,8 @@ class GentleRunner:
             except BaseException as error:
                 self._stop(process, watcher, error)
                 raise
+            if process.returncode < 0:
+                _end_group(process.pid)
             out, err = (_all(sink).decode(errors="replace") for sink in (stdout, stderr))
         return Completed(process.returncode, out, err, time.monotonic() - started)
 
@@ -297,11 +307,16 @@ class GentleRunner:
         except subprocess.TimeoutExpired:
             left = f"it did not stop within {self._grace:g} s and was killed, so the next run may find its lock"
         finally:
-            with contextlib.suppress(OSError):
-                os.killpg(process.pid, signal.SIGKILL)  # providers and provisioners too
+            _end_group(process.pid)
             process.wait()
         if isinstance(error, TerraformCancelledError):
             error.args = (f"{error}: {left}; run again, what was made so far is in the state",)
+
+
+def _end_group(leader: int) -> None:
+    """Kill what is left of terraform's process group: providers and provisioners work on when it was killed."""
+    with contextlib.suppress(OSError):
+        os.killpg(leader, signal.SIGKILL)
 
 
 def _sink() -> IO[bytes]:
@@ -523,6 +538,12 @@ class Terraform:
         found = self._json("output")
         return Outputs({name: Output(one["value"], bool(one["sensitive"])) for name, one in found.items()})
 
+    def resources(self) -> list[str]:
+        """Return the addresses of all that the state holds, also of what a failed apply left; data sources are none."""
+        self._initialised()
+        values = self._json("show").get("values") or {}
+        return sorted(_managed(values.get("root_module") or {}))
+
     def lock(self) -> LockInfo | None:
         """Return who holds the state, None when nobody does.
 
@@ -541,7 +562,7 @@ class Terraform:
         Terraform does not check that with every backend: over http it takes away whatever lock there is.
 
         Raises:
-            TerraformError: Nobody holds the state, or another lock than this one does.
+            TerraformError: Nobody holds the state, or another lock than this one does, or its run is evidently alive.
         """
         self._allowed("unlock")
         if not _LOCK_ID.fullmatch(lock_id):
@@ -553,6 +574,11 @@ class Terraform:
             raise TerraformError(
                 f'Lock "{lock_id}" does not hold the state of stack "{self._stack.name}"; it is held by {held.told()}'
             )
+        if pids := self._at_work():
+            raise TerraformError(
+                f'Lock "{lock_id}" of stack "{self._stack.name}" is not left by a dead run: {self._product} is at work '
+                f"there, process {pids[0]}; wait until it has ended, or interrupt it once with `kill -INT {pids[0]}`"
+            )
         self._must("force-unlock", "-force", lock_id)
 
     def clean(self) -> None:
@@ -560,6 +586,16 @@ class Terraform:
         for file in (self._folder / VARIABLES, self._work / BACKEND, self._work / PLAN):
             file.unlink(missing_ok=True)
         self._ready = False
+
+    def _at_work(self) -> list[int]:
+        """Return the processes of terraform in this working directory; on other machines nobody can look."""
+        folder, found = self._folder.resolve(), []
+        for process in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                words = (process / "cmdline").read_bytes().split(b"\0")
+                if (process / "cwd").readlink() == folder and self._program.name in map(_file_name, words):
+                    found.append(int(process.name))
+        return sorted(found)
 
     def _call(self, verb: str, *arguments: str) -> Completed:
         if verb not in READING:
@@ -597,12 +633,17 @@ class Terraform:
         name = self._stack.name
         if lock := LockInfo.parse(done.stderr):
             return StateLockedError(name, lock)
+        if _NO_STORE.search(done.stderr):
+            return StoreMissingError(f'State of stack "{name}" has no bucket to be kept in; make the foundation first')
         said = sentences(done.stderr) or [line for line in _plain_lines(done.stderr) if line][-3:]
         text = hide("; ".join(said), {**self._setup.variables, **self._setup.env, **_secret(self._setup.backend)})
         ended = f"was ended by signal {-done.rc}" if done.rc < 0 else "failed"
         remedy = "correct it and run again"
         if verb == "apply":
-            remedy += ", what was made so far is in the state"
+            killed = done.rc == -signal.SIGKILL
+            remedy += (
+                ", " + ("what was made last may not be" if killed else "what was made so far is") + " in the state"
+            )
         return TerraformError(f'Terraform {verb} of stack "{name}" {ended}: {text or "it said nothing"}; {remedy}')
 
     def _progress(self, line: str) -> None:
@@ -753,6 +794,17 @@ def _leaves(values: Any, name: str = "") -> Iterator[tuple[str, str]]:
             yield from _leaves(value, name)
     elif isinstance(values, (str, int, float)) and not isinstance(values, bool):
         yield name, unicodedata.normalize("NFC", str(values))
+
+
+def _managed(module: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the addresses of the managed resources of a module and those within."""
+    yield from (one["address"] for one in module.get("resources") or () if one["mode"] == MANAGED)
+    for child in module.get("child_modules") or ():
+        yield from _managed(child)
+
+
+def _file_name(word: bytes) -> str:
+    return word.rpartition(b"/")[2].decode(errors="replace")
 
 
 def _secret(backend: Mapping[str, Any]) -> dict[str, Any]:
