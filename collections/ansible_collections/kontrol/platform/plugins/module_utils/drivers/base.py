@@ -106,7 +106,9 @@ def drop_record(folder: Path) -> None:
 class Driver(Protocol):
     """Makes and unmakes the cluster of one region; what `read` finds is the truth, the record only says who made it."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """Name of the cluster."""
 
     def read(self) -> Outputs | None:
         """Return the outputs of the running cluster; None when there is none, or it is not running."""

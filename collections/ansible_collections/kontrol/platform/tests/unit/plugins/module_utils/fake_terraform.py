@@ -1,7 +1,8 @@
 """A terraform of our own: it records what it is given and plays a scenario, with the texts of terraform 1.11.
 
 `install` writes it, with its scenario, to a folder; the running Python executes it there. It has a state of five
-resources, a lock, and it can fail, hang and be killed half way through an apply.
+resources, a lock, and it can fail, hang and be killed half way through an apply. With `per_stack` each stack has its
+own state and lock, in a bucket that the stack `bootstrap` makes.
 """
 
 from __future__ import annotations
@@ -86,6 +87,14 @@ def change(name: str, actions: list[str]) -> dict[str, Any]:
     }
 
 
+def held(names: list[str]) -> dict[str, Any]:
+    """Return the module of a state that holds these resources, one more in a module within, and a data source."""
+    inner = {"address": "module.m.fake_thing.inner", "mode": "managed"}
+    resources = [{"address": f"fake_thing.{name}", "mode": "managed"} for name in names]
+    data = {"address": "data.fake_thing.read", "mode": "data"}
+    return {"resources": [*resources, data], "child_modules": [{"resources": [inner]}]}
+
+
 def say(text: str) -> None:
     """Write a line to standard output at once."""
     sys.stdout.write(f"{text}\n")
@@ -99,8 +108,10 @@ class Fake:
         self.scenario: dict[str, Any] = json.loads((HERE / "scenario.json").read_text(encoding="utf-8"))
         chdir = [one.partition("=")[2] for one in arguments if one.startswith("-chdir=")]
         self.folder = Path(chdir[0]) if chdir else Path.cwd()
+        os.chdir(self.folder)  # as terraform does
         self.verb, *self.arguments = [one for one in arguments if not one.startswith("-chdir=")]
-        self.lock, self.state = HERE / "lock", HERE / "state.json"
+        own = f"{self.folder.name}-" if self.scenario.get("per_stack") else ""
+        self.lock, self.state, self.store = HERE / f"{own}lock", HERE / f"{own}state.json", HERE / "store"
 
     def record(self) -> None:
         files = [path for path in self.folder.rglob("*") if path.is_file()] if self.verb != "version" else []
@@ -126,11 +137,15 @@ class Fake:
         version = self.scenario.get("version", "1.11.4")
         say(version if version.startswith("no") else json.dumps({"terraform_version": version}))
 
-    def do_init(self) -> None:
+    def do_init(self) -> int:
+        if self.scenario.get("per_stack") and self._values("-backend-config") and not self.store.exists():
+            sys.stderr.write(bare('Failed to get existing workspaces: S3 bucket "b" does not exist.'))
+            return 1
         declared = self.scenario.get("backend", True)
         (self.folder / ".terraform").mkdir(exist_ok=True)
         record = {"backend": {"type": "s3"}} if declared and self._values("-backend-config") else {}
         (self.folder / ".terraform" / "terraform.tfstate").write_text(json.dumps(record), encoding="utf-8")
+        return 0
 
     def do_plan(self) -> int:
         if self._locked():
@@ -147,7 +162,10 @@ class Fake:
         return int(self.scenario.get("plan_rc", 2 if changes else 0))
 
     def do_show(self) -> None:
-        say(Path(self.arguments[-1]).read_text(encoding="utf-8"))
+        if self.arguments[-1] == "-json":
+            say(json.dumps({"values": {"root_module": held(self._resources())}} if self._resources() else {}))
+        else:
+            say(Path(self.arguments[-1]).read_text(encoding="utf-8"))
 
     def do_output(self) -> None:
         say(json.dumps(self.scenario.get("outputs", {})))
@@ -166,6 +184,8 @@ class Fake:
                 sys.stderr.write(bare(f"creating {one['address']}: QuotaExceeded\n\n  with {one['address']},\n"))
                 return 1
             self._change(one)
+        if self.folder.name == "bootstrap":
+            self.store.touch()
         self.lock.unlink()
         return 0
 

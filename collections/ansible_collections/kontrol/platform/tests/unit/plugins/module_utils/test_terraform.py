@@ -34,6 +34,7 @@ from ansible_collections.kontrol.platform.plugins.module_utils.terraform import 
     Outputs,
     Setup,
     StateLockedError,
+    StoreMissingError,
     Terraform,
     TerraformCancelledError,
     TerraformError,
@@ -122,10 +123,11 @@ def test_each_state_of_a_region_has_its_own_directory_and_key(monkeypatch: pytes
     monkeypatch.setenv("XDG_STATE_HOME", "/s")
     pairs = [(region, name) for region in ("r1", "r2") for name in ("foundation", "cluster")]
     assert len({work_dir(*pair) for pair in pairs} | {Path(state_key(*pair)) for pair in pairs}) == 8
+    assert state_key("r1", "state") == state_key("r2", "state") == "state.tfstate", "it belongs to no region"
     assert work_dir("r1", "cluster") == Path("/s/kontrol/r1/terraform/cluster")
-    assert state_key("r1", "cluster") == "kontrol/r1/cluster.tfstate"
+    assert state_key("r1", "cluster") == "r1/cluster.tfstate"
     for function in (work_dir, state_key):
-        with pytest.raises(KontrolError, match='State "clutser" is not known; use one of: foundation, cluster'):
+        with pytest.raises(KontrolError, match='State "clutser" is not known; use one of: state, foundation, cluster'):
             function("r1", "clutser")
 
 
@@ -553,6 +555,22 @@ def test_no_outputs_where_nothing_was_applied(made: Made) -> None:
     assert made.terraform().outputs() == {}
 
 
+def test_all_that_the_state_holds(made: Made) -> None:
+    terraform = made.terraform()
+    assert terraform.resources() == []
+    terraform.apply(terraform.plan())
+    assert terraform.resources() == [f"fake_thing.{name}" for name in "abcde"] + ["module.m.fake_thing.inner"]
+
+
+def test_a_bucket_for_states_that_is_not_there_is_told_apart(made: Made) -> None:
+    text = 'Failed to get existing workspaces: S3 bucket "b" does not exist.\n\nThe referenced S3 bucket must'
+    play(made.bin, errors={"init": bare(text)})
+    with pytest.raises(
+        StoreMissingError, match='State of stack "cluster" has no bucket to be kept in; make the foundation first'
+    ):
+        made.terraform()
+
+
 # Check mode.
 
 
@@ -772,6 +790,43 @@ def test_only_the_lock_that_holds_is_taken_away(made: Made) -> None:
     (call,) = calls(made.bin, "force-unlock")
     assert call["argv"][1:] == ["force-unlock", "-no-color", "-force", LOCK_ID]
     assert terraform.lock() is None
+
+
+def test_a_lock_of_a_run_that_is_alive_is_not_taken_away(tmp_path: Path) -> None:
+    made = Made(tmp_path, apply="hang")
+    terraform = made.terraform()
+    plan = terraform.plan()
+    caught: list[TerraformError] = []
+
+    def apply() -> None:
+        try:
+            terraform.apply(plan)
+        except TerraformError as error:
+            caught.append(error)
+
+    run = threading.Thread(target=apply)
+    run.start()
+    wait_for((made.bin / "pid").exists)
+    try:
+        with pytest.raises(
+            TerraformError,
+            match=rf'Lock "{LOCK_ID}" .* is not left by a dead run: .* process (\d+); wait .*kill -INT \1`',
+        ):
+            made.terraform().unlock(LOCK_ID)
+    finally:
+        kill(made)
+        run.join()
+    assert "what was made last may not be in the state" in str(caught[0])
+    assert calls(made.bin, "force-unlock") == []
+    terraform.unlock(LOCK_ID)
+    assert len(calls(made.bin, "force-unlock")) == 1
+
+
+def test_what_a_killed_terraform_leaves_is_ended_too(tmp_path: Path) -> None:
+    """Its providers would go on making things that nobody records."""
+    pid = tmp_path / "pid"
+    assert GentleRunner()(["/bin/sh", "-c", f"sleep 60 & echo $! > {pid}; kill -9 $$"]).rc == -9
+    wait_for(lambda: not Path("/proc", pid.read_text(encoding="utf-8").strip()).exists())
 
 
 @pytest.mark.parametrize("lock_id", ["", "-lock=false", "a b", "--help", "x\ny"])
