@@ -19,7 +19,7 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -30,8 +30,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from ansible_collections.kontrol.platform.plugins.module_utils import warden
 from ansible_collections.kontrol.platform.plugins.module_utils.drivers.aws import AwsDriver
-from ansible_collections.kontrol.platform.plugins.module_utils.drivers.base import Condition, DriverError
+from ansible_collections.kontrol.platform.plugins.module_utils.drivers.base import ClusterSpec, Condition, DriverError
 from ansible_collections.kontrol.platform.plugins.module_utils.process import Completed
 from ansible_collections.kontrol.platform.plugins.module_utils.terraform import (
     STATES,
@@ -84,6 +85,20 @@ resource "terraform_data" "slow" {
 output "made" {
   value = terraform_data.slow.id
 }
+"""
+CONTROLLER = """
+import json, os, time
+from pathlib import Path
+from ansible.plugins.loader import init_plugin_loader
+init_plugin_loader([{collections!r}])
+from ansible_collections.kontrol.platform.plugins.module_utils.drivers.aws import AwsDriver
+from ansible_collections.kontrol.platform.plugins.module_utils.process import arm_forks
+arm_forks()
+if os.fork() == 0:
+    os.setsid()
+    given = json.loads(Path({given!r}).read_text())
+    AwsDriver(**given | {{name: Path(given[name]) for name in ("program", "source", "scratch")}}).network()
+time.sleep(60)
 """
 
 
@@ -335,7 +350,7 @@ def refused_while_it_stands(driver: AwsDriver, aws: Aws) -> None:
     with pytest.raises(DriverError, match=r'"module\.backups\.aws_s3_bucket\.this" is protected and would be replaced'):
         other_bucket.look("foundation", seal)
     other_network = replace(driver, network_cidr="10.30.0.0/16", protected=True)
-    assert other_network.replaced(None) == [  # type: ignore[arg-type]
+    assert other_network.replaced(ClusterSpec("10.244.0.0/16", "10.96.0.0/16")) == [
         {"path": "network_cidr", "before": "10.20.0.0/16", "after": "10.30.0.0/16"}
     ]
     with pytest.raises(DriverError, match=r'Resource "aws_vpc\.this" is protected and would be replaced'):
@@ -418,6 +433,39 @@ def test_a_killed_apply_leaves_a_lock_that_is_explained_and_cleared_on_request(
     assert slow.network().value("made")
     with pytest.raises(DriverError, match=r'holds no state of region "r1": no state is locked$'):
         slow.clear_lock(lock["ID"])
+
+
+def test_a_killed_run_lets_terraform_save_its_state_and_give_its_lock_back(
+    slow: AwsDriver, aws: Aws, tmp_path: Path
+) -> None:
+    """As in a run: a worker in a session of its own has called terraform, and the warden cleans up."""
+    aws.make_store()
+    names = {item.name for item in fields(slow)} - {"runner", "plugin_dir", "say"}
+    given = {
+        name: str(value) if isinstance(value, Path) else value for name, value in vars(slow).items() if name in names
+    }
+    (tmp_path / "given").write_text(json.dumps(given), encoding="utf-8")
+    code = CONTROLLER.format(collections=str(ROOT / "collections"), given=str(tmp_path / "given"))
+    env = os.environ | {warden.RUN_VARIABLE: "run-1"}
+    (tmp_path / "run").mkdir()
+    main = subprocess.Popen([sys.executable, "-c", code], env=env, start_new_session=True)
+    lock = tmp_path / "lock"
+    orders = warden.Orders(
+        "run-1",
+        main.pid,
+        warden.process_start(main.pid),
+        str(tmp_path / "run"),
+        json.dumps({"pid": main.pid}),
+        str(lock),
+    )
+    warden.start(orders)
+    wait_for((tmp_path / "begun").exists, 60)
+    assert "r1/cluster.tfstate.tflock" in aws.states()
+    os.killpg(main.pid, signal.SIGKILL)
+    main.wait(10)
+    wait_for(lambda: warden.lock_holder(lock) == "", 60)
+    assert aws.states() == {"r1/cluster.tfstate"}
+    assert slow.hits() == ["terraform_data.slow"], "what was begun is in the state"
 
 
 def test_values_come_back_unchanged_by_way_of_the_bucket(terraform_program: Path, aws: Aws, tmp_path: Path) -> None:

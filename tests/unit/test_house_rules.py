@@ -14,7 +14,7 @@ import yaml
 from tests.e2e.harness import ROOT
 
 SOURCES = ("collections", "images", "lab", "tools", "benchmarks")
-TEXT = (".py", ".yml", ".yaml", ".md", ".toml", ".lock", ".cfg", ".json", ".j2", ".sh", "")
+TEXT = (".py", ".yml", ".yaml", ".md", ".toml", ".lock", ".cfg", ".json", ".j2", ".sh", ".tf", "")
 SKIPPED = {"__pycache__", "output"}
 REGISTRIES = re.compile(
     r"p[y]pi\.org|p[y]thonhosted\.org|registry\.n[p]mjs|(?:proxy|sum)\.g[o]lang\.org|repo1?\.m[a]ven"
