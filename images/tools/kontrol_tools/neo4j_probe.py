@@ -1,4 +1,8 @@
-"""Tries Neo4j with a canary: one node of its own, written anew and read back."""
+"""Tries Neo4j with a canary: one node of its own, written anew and read back.
+
+Each exporter has a node of its own, which stays when its pod is gone and comes back with a backup: a drill learns from
+the newest one how much was lost.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +18,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 CANARY = "KontrolCanary"
+KEEP_MILLISECONDS = 30 * 86_400_000
 _CONSTRAINT = f"CREATE CONSTRAINT kontrol_canary IF NOT EXISTS FOR (n:{CANARY}) REQUIRE n.name IS UNIQUE"
-_WRITE = f"MERGE (n:{CANARY} {{name: 'canary'}}) SET n.id = $id, n.written = timestamp()"
-_READ = f"MATCH (n:{CANARY} {{name: 'canary'}}) RETURN n.id AS id"
+_OLD = f"MATCH (n:{CANARY}) WHERE n.written < timestamp() - {KEEP_MILLISECONDS} DELETE n"
+_WRITE = f"MERGE (n:{CANARY} {{name: $name}}) SET n.id = $id, n.written = timestamp()"
+_READ = f"MATCH (n:{CANARY} {{name: $name}}) RETURN n.id AS id"
 _COUNTS = {
     "kontrol_neo4j_nodes": "MATCH (n) RETURN count(n) AS n",
     "kontrol_neo4j_relationships": "MATCH ()-[r]->() RETURN count(r) AS n",
@@ -40,23 +46,25 @@ class Neo4jProber:
         self._step, self._connect = step, connect
         self._client: Client | None = None
         self._id = ""
+        self._name = uuid.uuid4().hex
 
     def prepare(self) -> None:
-        """Connect anew, with the password as it is now, and make the constraint that keeps the node alone."""
+        """Connect anew, with the password as it is now, make the constraint of names, and delete old nodes."""
         if self._client is not None:
             self._client.__exit__()
         self._client = self._connect(self._step)
         self._client.rows(_CONSTRAINT)
+        self._client.rows(_OLD)
 
     def insert(self) -> None:
         """Write a new id to the node."""
         identity = uuid.uuid4().hex
-        self._connected().rows(_WRITE, id=identity)
+        self._connected().rows(_WRITE, name=self._name, id=identity)
         self._id = identity
 
     def query(self) -> None:
         """Read the id that was written last."""
-        found = [str(row["id"]) for row in self._connected().rows(_READ)]
+        found = [str(row["id"]) for row in self._connected().rows(_READ, name=self._name)]
         if self._id and found != [self._id]:
             raise ToolError(f"The node that was written last was read {found.count(self._id)} times")
 

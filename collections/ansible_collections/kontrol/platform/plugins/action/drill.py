@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 import time
@@ -18,6 +19,7 @@ from ansible_collections.kontrol.platform.plugins.module_utils import (
     damage,
     drill,
     drill_view,
+    paths,
     run_record,
     state,
 )
@@ -32,7 +34,19 @@ Evidence = dict[str, Any]
 LONGEST_FAILURE: Final = 1000
 
 
-VERBS: Final = ("confirm", "begin", "mended", "phase", "note", "canaries", "still", "break", "failed", "conclude")
+VERBS: Final = (
+    "confirm",
+    "begin",
+    "mended",
+    "source",
+    "phase",
+    "note",
+    "canaries",
+    "still",
+    "break",
+    "failed",
+    "conclude",
+)
 
 
 class ActionModule(KontrolAction):
@@ -69,6 +83,10 @@ class ActionModule(KontrolAction):
         "lists": {"type": "dict", "default": {}},
         "jobs": {"type": "dict", "default": {}},
         "message": {"type": "str", "default": ""},
+        "source": {"type": "str", "default": ""},
+        "bucket": {"type": "str", "default": ""},
+        "image": {"type": "str", "default": ""},
+        "private": {"type": "str", "default": ""},
     }
 
     def execute(self, args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
@@ -78,10 +96,11 @@ class ActionModule(KontrolAction):
             return self._confirm(args)
         if self.check_mode:
             return {"changed": False, "skipped": True, "msg": "Nothing is broken in check mode"}
-        self._region = RegionRun(args["region"], current_run(), Path())
+        self._region = RegionRun(args["region"], current_run(), Path(args["private"]))
         verbs: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
             "begin": self._begin,
             "mended": self._mended,
+            "source": self._source,
             "phase": self._phase,
             "note": self._note,
             "canaries": self._canaries,
@@ -181,10 +200,25 @@ class ActionModule(KontrolAction):
             evidence |= {**drill.backups_of(args["lists"]), "secrets_before": self._sealed()}
         if evidence["phase"] == "compare":
             evidence["secrets_after"] = self._sealed()
+        if evidence["phase"] == "compare" and evidence["mode"] == "prove":
+            evidence["source_after"] = listing(evidence["source"])
         kept = self._keep(evidence)
         if evidence["phase"] == "precheck" and (problems := drill.refusal(evidence, time.time())):
             raise KontrolError(f"The drill did not begin, nothing was broken: {'; '.join(problems)}")
         return kept
+
+    def _source(self, args: dict[str, Any]) -> dict[str, Any]:
+        """Let the sandbox read the backups of the source, by keys of its own; nothing of the source is written."""
+        if args["source"] == args["region"]:
+            raise KontrolError(f"Source and target are both '{args['region']}'; the target is another, empty region")
+        store = self._region.source_store(args["image"], args["source"])
+        secrets = self._region.secret_store()
+        secrets.ensure_all([drill.ACCESS_SECRET, drill.SECRET_SECRET])
+        before = listing(args["source"])
+        store.ensure(secrets.get(drill.ACCESS_SECRET), secrets.get(drill.SECRET_SECRET))
+        kept = self._keep({**self._evidence(), "source": args["source"], "source_before": before})
+        keys = {"access": drill.ACCESS_SECRET, "secret": drill.SECRET_SECRET}
+        return {**kept, "store": {"endpoint": store.endpoint, "bucket": args["bucket"], **keys}}
 
     def _sealed(self) -> str:
         """Return a digest of all secrets that tells whether they are the same, and nothing else."""
@@ -219,6 +253,8 @@ class ActionModule(KontrolAction):
                     path = f"/apis/batch/v1/namespaces/{one['namespace']}/jobs/{one['job']}"
                     _delete(client, path)
         canaries.stop(*evidence.get("follower", (0, "")))
+        if evidence.get("source"):
+            self._region.source_store("", evidence["source"]).remove()
         return self._keep(evidence)
 
     def _break(self, args: dict[str, Any]) -> dict[str, Any]:
@@ -262,6 +298,14 @@ class ActionModule(KontrolAction):
         if not verdict.ok:
             raise KontrolError(f"The drill is red: {'; '.join(verdict.reasons)}", answer)
         return answer
+
+
+def listing(source: str) -> str:
+    """Return a digest of what the backup store of a region holds: names, sizes and times of its files."""
+    folder = paths.region_state(source) / "backups" / "data"
+    found = [(path, path.stat()) for path in sorted(folder.rglob("*")) if path.is_file()]
+    lines = [f"{path.relative_to(folder)} {stat.st_size} {stat.st_mtime_ns}" for path, stat in found]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest() if lines else ""
 
 
 def _delete(client: Any, path: str) -> None:

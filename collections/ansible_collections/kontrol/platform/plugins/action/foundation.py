@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from ansible.utils.display import Display
 
-from ansible_collections.kontrol.platform.plugins.module_utils import identity, register
+from ansible_collections.kontrol.platform.plugins.module_utils import drill, identity, register
 from ansible_collections.kontrol.platform.plugins.module_utils.action_base import KontrolAction
 from ansible_collections.kontrol.platform.plugins.module_utils.backup_store import (
     ACCESS_SECRET,
@@ -71,6 +71,7 @@ class ActionModule(KontrolAction):
             shutil.rmtree(region.folder / "backups", ignore_errors=True)
             for name in (
                 PERSON_FILE,
+                drill.STATE_FILE,
                 register.FILE,
                 STORE_FILE,
                 KEY_FILE,

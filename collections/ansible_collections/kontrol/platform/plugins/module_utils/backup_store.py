@@ -43,6 +43,7 @@ class BackupStore:
         folder: Its state folder; data lies below `backups/`.
         scratch: A private folder of this run for the file with the credentials.
         image: Reference that the engine can pull.
+        borrowed: Whether the data is another region's, which a sandbox only reads: `folder` is that one's then.
     """
 
     region: str
@@ -52,11 +53,12 @@ class BackupStore:
     docker: Docker
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
+    borrowed: bool = False
 
     @property
     def name(self) -> str:
         """Name of the container, and of the host under which pods reach it."""
-        return f"kontrol-{self.region}-backup-store"
+        return f"kontrol-{self.region}-{'source' if self.borrowed else 'backup'}-store"
 
     @property
     def endpoint(self) -> str:
@@ -154,6 +156,10 @@ class BackupStore:
         self.docker.start(self.name)
 
     def _make_folders(self) -> None:
+        if self.borrowed:
+            if not (self.folder / "backups" / "data").is_dir():
+                raise BackupStoreError(f'No backups are in "{self.folder}"; on which machine is that region kept?')
+            return
         for name in ("data", "versions"):
             folder = state.make_private_dir(self.folder / "backups" / name)
             if os.getuid() == 0:
@@ -165,12 +171,13 @@ class BackupStore:
 
     def _arguments(self, env_file: Path | None, fingerprint: str) -> list[str]:
         data, versions = (self.folder / "backups" / name for name in ("data", "versions"))
+        mode = ":ro" if self.borrowed else ""
         return [
             *("--name", self.name, "--network", NETWORK, "--restart", "unless-stopped", "--user", self._user()),
             *("--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--tmpfs", "/tmp:size=64m"),  # noqa: S108 - in the container
             *("--publish", f"127.0.0.1::{PORT}"),
             *("--label", f"{REGION_LABEL}={self.region}", "--label", f"{CONFIG_LABEL}={fingerprint}"),
-            *("--volume", f"{data}:/data", "--volume", f"{versions}:/versions"),
+            *("--volume", f"{data}:/data{mode}", "--volume", f"{versions}:/versions{mode}"),
             *(("--env-file", str(env_file)) if env_file else ()),
             *(self.image, "--port", f":{PORT}", "posix", "--versioning-dir", "/versions", "/data"),
         ]

@@ -20,9 +20,9 @@ Checks = list[dict[str, Any]]
 
 STATE_FILE: Final = "drill.json"
 RESULT: Final = "drill.json"
-HISTORY: Final = "drills.jsonl"
-VERIFY: Final = "region verify_all"
-"""The phase of a run in which everything is verified."""
+HISTORY: Final = "runs/drills.jsonl"
+COMPARED: Final = "drill compare"
+"""The phase of a run after which everything is verified."""
 DONE: Final = "every phase was done"
 SILENT_SECONDS: Final = 5.0
 """How long before the fault the last canary may have been acknowledged; each second one is written."""
@@ -60,6 +60,8 @@ FAULTS: Final = {
     "namespaces": Fault("the namespaces of the databases, with all that is in them"),
     "cluster": Fault("the whole cluster", told="its cluster may be gone"),
 }
+ACCESS_SECRET: Final = "source-store/access-key"  # noqa: S105 - the name of a secret
+SECRET_SECRET: Final = "source-store/secret-key"  # noqa: S105 - the name of a secret
 PROVE: Final = Fault("nothing: the newest backup of another region is restored into this empty one", rebuilds=False)
 
 
@@ -176,8 +178,8 @@ def _verified(evidence: Evidence) -> dict[str, Any]:
 
 
 def checks_made(journal: list[dict[str, Any]]) -> dict[str, int]:
-    """Return how many checks of each component the journal of a run tells of since its last verify began."""
-    starts = [number for number, one in enumerate(journal) if one.get("phase") == VERIFY]
+    """Return how many checks of each component the journal of a run tells of since the restored data was compared."""
+    starts = [number for number, one in enumerate(journal) if one.get("phase") == COMPARED]
     made: Counter[str] = Counter()
     for one in journal[starts[-1] :] if starts else []:
         made.update(str(each.get("component")) for each in one.get("checks") or [])
@@ -234,11 +236,9 @@ def _canaries(evidence: Evidence, database: str, heard: Acknowledged) -> Checks:
 
 def _emptied(evidence: Evidence, database: str) -> dict[str, Any]:
     found = _part(evidence, "emptied", database)
-    left = {
-        "rows": found.get("rows"),
-        "canaries": found.get("count"),
-        "heartbeats": 0 if found and found.get("heartbeat") is None else 1,
-    }
+    own = evidence["mode"] == "prove"  # the heartbeats of a sandbox are its own
+    beats = 0 if own or (found and found.get("heartbeat") is None) else 1
+    left = {"rows": found.get("rows"), "canaries": found.get("count"), "heartbeats": beats}
     known = found.get("rows") is not None and found.get("count") is not None
     seen = ", ".join(f"{number} {name}" for name, number in left.items()) if known else "it was not looked at"
     return check("the target was empty before the restore", database, "nothing", seen, known and not any(left.values()))

@@ -14,6 +14,8 @@ EXTRA_VARS: Final = {
     "last_backup": "`declined`: the last backup before a decommission is not taken",
     "remove_foundation": "name of the region whose backups, secrets and identity are removed with its cluster",
     "smaller": "name of the region whose next backup may hold much less than the one before",
+    "source": "name of the region whose newest backup is proven",
+    "target": "name of the empty region into which it is restored",
     "take_back": "managers, separated by commas, whose changes of declared fields are undone; see playbooks/drift.yml",
     "within": "most seconds that a drill waits before it breaks something",
     "plan": "hash of the plan that was reviewed and is to be carried out",

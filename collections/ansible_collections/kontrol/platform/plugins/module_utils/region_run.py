@@ -99,6 +99,11 @@ class RegionRun:
         """Return the region's backup store; `image` is the pinned image of its server."""
         return BackupStore(self.region, self.folder, self.private, self.pulled_from(image), self.docker)
 
+    def source_store(self, image: str, source: str) -> BackupStore:
+        """Return a server that lets this region read the backups of another one, and nothing more."""
+        folder = paths.region_state(source)
+        return BackupStore(self.region, folder, self.private, self.pulled_from(image), self.docker, borrowed=True)
+
     def backup_credentials(self) -> tuple[str, str]:
         """Return access key and secret key of the backup store."""
         store = self.secret_store()

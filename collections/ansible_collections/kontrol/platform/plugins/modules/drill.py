@@ -17,6 +17,7 @@ options:
     description:
       - V(confirm) shows what will be broken, and refuses a region that is protected or was not named.
       - V(begin) begins a drill and tells what an earlier one has left; V(mended) notes that this was put right.
+      - V(source) lets a sandbox read the backups of another region, and returns that store.
       - V(phase) writes down that a phase begins, before it does.
       - V(note) keeps what was found; in the phase V(precheck) it refuses to go on where nothing could be proven.
       - V(canaries) starts the Jobs that write canaries, and hears them; V(still) stops them.
@@ -25,7 +26,7 @@ options:
       - V(conclude) judges the evidence, writes result, page and history, and fails where the verdict is red.
     type: str
     required: true
-    choices: [confirm, begin, mended, phase, note, canaries, still, break, failed, conclude]
+    choices: [confirm, begin, mended, source, phase, note, canaries, still, break, failed, conclude]
   region:
     description: Name of the region.
     type: str
@@ -84,6 +85,22 @@ options:
     description: Why a phase failed.
     type: str
     default: ""
+  source:
+    description: Region whose backup is proven.
+    type: str
+    default: ""
+  bucket:
+    description: Bucket of its backups.
+    type: str
+    default: ""
+  image:
+    description: Image of the store's server.
+    type: str
+    default: ""
+  private:
+    description: Private folder of the run.
+    type: str
+    default: ""
 attributes:
   check_mode:
     support: partial
@@ -110,6 +127,10 @@ backups:
   description: Ids of the backups that are restored, by database.
   type: dict
   returned: for most verbs
+store:
+  description: The store of the source as the databases' roles take it; C(endpoint), C(bucket), C(access), C(secret).
+  type: dict
+  returned: for V(source)
 mend:
   description: What an earlier drill has left to do, C(restore), C(deploy) or nothing.
   type: str

@@ -148,10 +148,11 @@ def test_the_checks_of_the_last_verify_count() -> None:
     journal: list[dict[str, Any]] = [
         {"event": "phase", "phase": "region verify_all"},
         {"event": "checks", "checks": [{"component": "neo4j"}]},
-        {"event": "phase", "phase": "drill fault"},
+        {"event": "phase", "phase": "drill compare"},
         {"event": "phase", "phase": "region verify_all"},
         {"event": "phase", "phase": "clickhouse verify"},
         {"event": "checks", "checks": [{"component": "clickhouse"}, {"component": "clickhouse"}]},
+        {"event": "phase", "phase": "region verify_all"},
     ]
     assert drill.checks_made(journal) == {"clickhouse": 2}
     assert drill.checks_made(journal[:1]) == {}
