@@ -176,6 +176,8 @@ class ActionModule(KontrolAction):
     def _phase(self, args: dict[str, Any]) -> dict[str, Any]:
         """Write down which phase begins; that of the fault first waits for a moment that nobody has chosen."""
         evidence = self._evidence()
+        if problem := drill.out_of_order(evidence, args["phase"]):
+            raise KontrolError(f"The drill went wrong: {problem}")
         if args["phase"] == "fault":
             time.sleep(random.SystemRandom().uniform(0.0, args["within"]))
         now = time.time()

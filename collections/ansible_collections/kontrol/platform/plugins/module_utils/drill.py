@@ -62,6 +62,17 @@ FAULTS: Final = {
 }
 ACCESS_SECRET: Final = "source-store/access-key"  # noqa: S105 - the name of a secret
 SECRET_SECRET: Final = "source-store/secret-key"  # noqa: S105 - the name of a secret
+PHASES: Final = (
+    "precheck",
+    "canaries",
+    "fault",
+    "rebuild",
+    "empty",
+    "restore",
+    "compare",
+    "verify",
+    "judge",
+)
 PROVE: Final = Fault("nothing: the newest backup of another region is restored into this empty one", rebuilds=False)
 
 
@@ -392,6 +403,16 @@ def mending(left: Evidence) -> str:
         return ""
     destroyed = kind_of(left).destroys and left["phase"] in {"fault", "rebuild", "empty", "restore"}
     return "restore" if destroyed else "deploy"
+
+
+def out_of_order(evidence: Evidence, phase: str) -> str:
+    """Return why a phase may not begin now, "" when it may: the order is what a drill proves by."""
+    done = [one["phase"] for one in evidence["phases"]]
+    if phase not in PHASES:
+        return f"phase '{phase}' is not known; known: {', '.join(PHASES)}"
+    if done and PHASES.index(done[-1]) >= PHASES.index(phase):
+        return f"phase '{phase}' does not come after '{done[-1]}'"
+    return ""
 
 
 def told(evidence: Evidence) -> str:

@@ -144,6 +144,23 @@ def test_a_drill_that_proved_nothing_is_red_and_claims_nothing(name: str) -> Non
     assert told.startswith(reason)
 
 
+@pytest.mark.parametrize(
+    ("done", "phase", "problem"),
+    [
+        ([], "precheck", ""),
+        (["precheck"], "restore", ""),
+        (["restore"], "fault", "phase 'fault' does not come after 'restore'"),
+        (["fault"], "fault", "phase 'fault' does not come after 'fault'"),
+        (["fault"], "celebrate", "phase 'celebrate' is not known"),
+    ],
+)
+def test_phases_have_an_order(done: list[str], phase: str, problem: str) -> None:
+    found = {"phases": [{"phase": name, "at": 1.0} for name in done]}
+    told = drill.out_of_order(found, phase)
+    assert told.startswith(problem)
+    assert bool(told) == bool(problem)
+
+
 def test_the_checks_of_the_last_verify_count() -> None:
     journal: list[dict[str, Any]] = [
         {"event": "phase", "phase": "region verify_all"},
