@@ -21,6 +21,7 @@ import threading
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from . import arguments, s3
@@ -33,7 +34,10 @@ _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*\Z")
 LOCK_SECONDS: Final = 90.0
 """How long a lock outlives the last sign of its holder."""
 RENEW_SECONDS: Final = 20.0
-HALF_WRITTEN_SECONDS: Final = 86_400.0
+DAY_SECONDS: Final = 86_400.0
+RECOVERABLE_DAYS: Final = 7.0
+"""How long the store still holds what was deleted, where nobody says otherwise."""
+HALF_WRITTEN_SECONDS: Final = DAY_SECONDS
 """Age from which data without a manifest is taken for what a dead backup has left."""
 LONGEST_ERROR: Final = 300
 
@@ -53,22 +57,27 @@ def new_identity(now: float) -> str:
 
 @dataclass(frozen=True)
 class Place:
-    """Where the backups of a component lie."""
+    """Where the backups of a component lie, and for how many days the store still holds what was deleted."""
 
     store: s3.Store
     bucket: str
     component: str
+    recoverable_days: float = RECOVERABLE_DAYS
 
     @classmethod
     def from_arguments(cls, step: Mapping[str, Any], component: str) -> Place:
-        """Read `endpoint`, `bucket`, `access_key_file`, `secret_key_file` and `region` (us-east-1)."""
+        """Read `endpoint`, `bucket`, the files of the keys, `region` (us-east-1) and `recoverable_days` (7).
+
+        The files are `access_key_file` and `secret_key_file`.
+        """
         store = s3.Store(
             endpoint=arguments.text(step, "endpoint"),
             region=arguments.text(step, "region", "us-east-1"),
             access_key=arguments.secret(arguments.text(step, "access_key_file")),
             secret_key=arguments.secret(arguments.text(step, "secret_key_file")),
         )
-        return cls(store, arguments.text(step, "bucket"), component)
+        days = arguments.number(step, "recoverable_days", RECOVERABLE_DAYS)
+        return cls(store, arguments.text(step, "bucket"), component, days)
 
     @property
     def locks(self) -> str:
@@ -241,7 +250,8 @@ def expire(place: Place, keep: int, now: float) -> list[str]:
     """Delete all but the newest `keep` good backups and what those build on; return the ids of what went.
 
     A backup that is not good counts for nothing. What has no manifest goes when it is a day older than the newest good
-    one; manifests go before data, so nothing half-deleted is ever offered. Raises ToolError.
+    one; manifests go before data, so nothing half-deleted is ever offered. A bucket that keeps versions holds what was
+    deleted for some more days, then it goes for good, see purge. Raises ToolError.
     """
     everything = found(place)
     kept = [one for one in everything if not one.problem][: max(keep, 1)]
@@ -253,7 +263,36 @@ def expire(place: Place, keep: int, now: float) -> list[str]:
         s3.delete(place.store, place.bucket, place.key("manifests", f"{name}.json"))
         for key in [*place.sizes("data", f"{name}/"), *place.sizes("data", f"{name}.")]:
             s3.delete(place.store, place.bucket, key)
+    purge(place, now)
     return gone
+
+
+def purge(place: Place, now: float) -> int:
+    """Delete for good what was deleted or written over more than `recoverable_days` ago; return how many versions.
+
+    What is current is never touched. Raises ToolError.
+    """
+    by_key: dict[str, list[s3.Version]] = {}
+    for one in s3.versions(place.store, place.bucket, f"{place.component}/"):
+        by_key.setdefault(one.key, []).append(one)
+    border = now - place.recoverable_days * DAY_SECONDS
+    gone = [one for versions in by_key.values() for one in _outlived(versions, border)]
+    for one in gone:
+        s3.delete_version(place.store, place.bucket, one.key, one.version)
+    return len(gone)
+
+
+def _outlived(versions: list[s3.Version], border: float) -> list[s3.Version]:
+    """Return which versions of one key have not been current since a moment, the oldest first.
+
+    The marker that says "deleted" goes last, and only with all that is below it: without it, the version before it
+    would be current again.
+    """
+    newest_first = sorted(versions, key=lambda one: (one.latest, one.at), reverse=True)
+    current = newest_first[0]
+    replaced = [one for later, one in pairwise(newest_first) if later.at < border]
+    whole = current.marker and current.at < border
+    return [*reversed(replaced), *([current] if whole else [])]
 
 
 def _may_go(one: Found, newest: float, now: float) -> bool:

@@ -33,6 +33,10 @@ _TIMEOUT = 15.0
 _PAUSES = (0.2, 1.0, 3.0)
 """Seconds before each new try after an answer of 5xx; what is sent here may be sent twice."""
 _PIECE = 1 << 20
+_VERSIONING = b"<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"
+_VERSION = re.compile(r"<(Version|DeleteMarker)>(.*?)</\1>", re.DOTALL)
+_MARKERS = (("key-marker", "NextKeyMarker"), ("version-id-marker", "NextVersionIdMarker"))
+"""Where the next page of a list of versions begins: parameter and element of the answer."""
 LARGEST = 5 << 30
 """Bytes of one object: AWS's limit for one PUT."""
 
@@ -196,6 +200,73 @@ def delete(store: Store, bucket: str, key: str) -> None:
     with _answer(store, _Request("DELETE", _path(bucket, key))) as answer:
         if answer.status not in (HTTPStatus.OK, HTTPStatus.NO_CONTENT, HTTPStatus.NOT_FOUND):
             raise _refused(answer, f"'{key}' cannot be deleted")
+
+
+@dataclass(frozen=True)
+class Version:
+    """One version of a key, or the marker of its deletion; `at` is the second at which it was written."""
+
+    key: str
+    version: str
+    latest: bool
+    marker: bool
+    at: float
+
+
+def keeps_versions(store: Store, bucket: str) -> bool | None:
+    """Return whether a bucket keeps what is written over or deleted; None when there is no bucket. Raises ToolError."""
+    with _answer(store, _Request("GET", f"/{bucket}", query="versioning=")) as answer:
+        if answer.status == HTTPStatus.NOT_FOUND:
+            return None
+        if answer.status != HTTPStatus.OK:
+            raise _refused(answer, f"Bucket '{bucket}' does not tell whether it keeps versions")
+        return _inside(answer.read().decode("utf-8"), "Status") == "Enabled"
+
+
+def keep_versions(store: Store, bucket: str) -> None:
+    """Make a bucket keep what is written over or deleted. Raises ToolError."""
+    digest = hashlib.sha256(_VERSIONING).hexdigest()
+    request = _Request("PUT", f"/{bucket}", query="versioning=", body=_VERSIONING, digest=digest)
+    with _answer(store, request) as answer:
+        if answer.status != HTTPStatus.OK:
+            raise _refused(answer, f"Bucket '{bucket}' cannot be made to keep versions")
+
+
+def versions(store: Store, bucket: str, prefix: str) -> list[Version]:
+    """Return all versions of the keys that begin with a prefix; none where there is no bucket. Raises ToolError."""
+    found: list[Version] = []
+    after: list[tuple[str, str]] = []
+    while True:
+        query = "&".join(
+            f"{name}={quote(value, safe='')}" for name, value in sorted([*after, ("prefix", prefix), ("versions", "")])
+        )
+        with _answer(store, _Request("GET", f"/{bucket}", query=query)) as answer:
+            if answer.status == HTTPStatus.NOT_FOUND:
+                return found
+            if answer.status != HTTPStatus.OK:
+                raise _refused(answer, f"The versions in bucket '{bucket}' cannot be listed")
+            text = answer.read().decode("utf-8")
+        found += [_version(one[0], one[1]) for one in _VERSION.findall(text)]
+        if _inside(text, "IsTruncated") != "true":
+            return found
+        following = [(name, unescape(_inside(text, tag))) for name, tag in _MARKERS]
+        if following == after:
+            raise ToolError(f"The versions in bucket '{bucket}' cannot be listed: the store gives the same page twice")
+        after = following
+
+
+def _version(tag: str, text: str) -> Version:
+    at = datetime.fromisoformat(_inside(text, "LastModified")).timestamp()
+    latest = _inside(text, "IsLatest") == "true"
+    return Version(unescape(_inside(text, "Key")), _inside(text, "VersionId"), latest, tag == "DeleteMarker", at)
+
+
+def delete_version(store: Store, bucket: str, key: str, version: str) -> None:
+    """Delete one version of a key for good; one that is not there is fine. Raises ToolError."""
+    query = f"versionId={quote(version, safe='')}"
+    with _answer(store, _Request("DELETE", _path(bucket, key), query=query)) as answer:
+        if answer.status not in (HTTPStatus.OK, HTTPStatus.NO_CONTENT, HTTPStatus.NOT_FOUND):
+            raise _refused(answer, f"Version '{version}' of '{key}' cannot be deleted")
 
 
 def get(store: Store, bucket: str, key: str) -> bytes | None:
