@@ -5,12 +5,13 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from ansible.utils.display import Display
 
 from ansible_collections.kontrol.platform.plugins.module_utils import drill, identity, register
 from ansible_collections.kontrol.platform.plugins.module_utils.action_base import KontrolAction
+from ansible_collections.kontrol.platform.plugins.module_utils.backup_bucket import KEPT, BackupBucket, kept
 from ansible_collections.kontrol.platform.plugins.module_utils.backup_store import (
     ACCESS_SECRET,
     SECRET_SECRET,
@@ -30,7 +31,8 @@ from ansible_collections.kontrol.platform.plugins.module_utils.region_run import
 )
 from ansible_collections.kontrol.platform.plugins.module_utils.secrets import KEY_FILE, STORE_FILE
 
-BACKUP_SECRETS = [ACCESS_SECRET, SECRET_SECRET]
+BACKUP_BUCKET: Final = "kontrol-backups"
+BACKUP_SECRETS: Final = [ACCESS_SECRET, SECRET_SECRET]
 
 
 class ActionModule(KontrolAction):
@@ -41,6 +43,7 @@ class ActionModule(KontrolAction):
         "region": {"type": "str", "required": True},
         "private": {"type": "str", "required": True},
         "image": {"type": "str", "required": True},
+        "bucket": {"type": "str", "default": BACKUP_BUCKET},
     }
 
     def execute(self, args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
@@ -48,11 +51,13 @@ class ActionModule(KontrolAction):
         del task_vars
         region = RegionRun(args["region"], current_run(), Path(args["private"]), Display().display)
         if args["state"] == "verified":
-            return {"changed": False} if self.check_mode else verified("the foundation", verify(region, args["image"]))
+            if self.check_mode:
+                return {"changed": False}
+            return verified("the foundation", verify(region, args["image"], args["bucket"]))
         if args["state"] == "absent":
             return self._absent(region, args["image"])
-        objects = planned(region, args["image"]) if self.check_mode else make(region, args["image"])
-        return result(objects)
+        work = planned if self.check_mode else make
+        return result(work(region, args["image"], args["bucket"]))
 
     def _absent(self, region: RegionRun, image: str) -> dict[str, Any]:
         """Remove container, backups, secrets and identity; the records of runs stay."""
@@ -81,7 +86,7 @@ class ActionModule(KontrolAction):
         return result(objects)
 
 
-def planned(region: RegionRun, image: str) -> list[dict[str, Any]]:
+def planned(region: RegionRun, image: str, bucket: str = BACKUP_BUCKET) -> list[dict[str, Any]]:
     """Return what `make` would do; nothing is written."""
     store = region.secret_store()
     names = store.names()
@@ -91,6 +96,7 @@ def planned(region: RegionRun, image: str) -> list[dict[str, Any]]:
         entry(f"SecretStore {region.region}", "none" if store.exists() else "create"),
         *(entry(f"StoredSecret {name}", "none" if name in names else "create") for name in BACKUP_SECRETS),
         _told(region.backup_store(image), credentials),
+        _bucket_told(region, image, bucket, known=credentials is not None),
         *(entry(name, "update", changes=changes) for name, changes in region.stopped_registry()),
     ]
 
@@ -100,7 +106,18 @@ def _told(store: BackupStore, credentials: Callable[[], tuple[str, str]] | None)
     return entry(f"BackupStore {store.region}", verdict, changes=store.changes() if verdict == "update" else [])
 
 
-def make(region: RegionRun, image: str) -> list[dict[str, Any]]:
+def _bucket_told(region: RegionRun, image: str, bucket: str, *, known: bool) -> dict[str, Any]:
+    """Return what would be done to the bucket; of a store that does not run nobody knows."""
+    name = f"BackupBucket {bucket}"
+    store = region.backup_store(image)
+    if not known or region.docker.container(store.name) is None:
+        there = (region.folder / "backups" / "data" / bucket).is_dir()
+        return entry(name, "none", "unknown") if there else entry(name, "create", "rendered")
+    found = region.backup_bucket(bucket)
+    return entry(name, found.verdict()) if found else entry(name, "none", "unknown")
+
+
+def make(region: RegionRun, image: str, bucket: str = BACKUP_BUCKET) -> list[dict[str, Any]]:
     """Make what is missing and return what was done; a failure carries what was done before it."""
     objects: list[dict[str, Any]] = []
     store = region.secret_store()
@@ -113,12 +130,13 @@ def make(region: RegionRun, image: str) -> list[dict[str, Any]]:
         for name, _changes in region.stopped_registry():
             region.docker.start(region.lab.registry_container)
             objects.append(entry(name, "update"))
-        verb = region.backup_store(image).ensure(*region.backup_credentials())
-        objects.append(entry(f"BackupStore {region.region}", verb))
+        server, keys = region.backup_store(image), region.backup_credentials()
+        objects.append(entry(f"BackupStore {region.region}", server.ensure(*keys)))
+        objects.append(entry(f"BackupBucket {bucket}", BackupBucket(server.answering(), bucket, *keys).ensure()))
     return objects
 
 
-def verify(region: RegionRun, image: str) -> list[dict[str, Any]]:
+def verify(region: RegionRun, image: str, bucket: str = BACKUP_BUCKET) -> list[dict[str, Any]]:
     """Return the checks of the foundation, by effect: a secret is opened, the backup store is asked."""
     try:
         opened = f"{len(region.secret_store().names())} secrets" if region.backup_credentials() else ""
@@ -129,4 +147,14 @@ def verify(region: RegionRun, image: str) -> list[dict[str, Any]]:
     return [
         check("secret store opens", region.region, "secrets", opened, ok=opened.endswith("secrets")),
         check("backup store answers", store.name, "an S3 answer", address or "no answer", ok=bool(address)),
+        _keeps_versions(region, bucket),
     ]
+
+
+def _keeps_versions(region: RegionRun, bucket: str) -> dict[str, Any]:
+    """Return the check that what was deleted from the bucket is still there for a time."""
+    try:
+        seen = kept(region.backup_bucket(bucket))
+    except KontrolError as error:
+        seen = str(error)
+    return check("backup store keeps what is deleted", bucket, KEPT, seen, ok=seen == KEPT)

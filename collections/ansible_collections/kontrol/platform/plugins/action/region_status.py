@@ -18,6 +18,7 @@ class ActionModule(KontrolAction):
     ARGUMENTS: ClassVar[dict[str, dict[str, Any]]] = {
         "region": {"type": "str", "required": True},
         "image": {"type": "str", "default": ""},
+        "bucket": {"type": "str", "default": ""},
         "components": {"type": "list", "elements": "str", "default": []},
         "description": {"type": "str", "default": ""},
     }
@@ -27,7 +28,7 @@ class ActionModule(KontrolAction):
         del task_vars
         with tempfile.TemporaryDirectory(prefix="kontrol-status-", dir=_runtime_dir()) as private:
             region = RegionRun(args["region"], "", Path(private))
-            status = read(region, args["image"], args["components"], write=not self.check_mode)
+            status = read(region, args["image"], args["components"], bucket=args["bucket"], write=not self.check_mode)
         title = f"Region {args['region']}" + (f": {args['description']}" if args["description"] else "")
         lines = ["", title, *(f"  {name:<15} {text}" for name, text in status.items())]
         return {"changed": False, "status": status, "kontrol_lines": lines}

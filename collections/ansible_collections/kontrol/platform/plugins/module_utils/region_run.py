@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ansible_collections.kontrol.platform.plugins.module_utils import paths, process, state
 from ansible_collections.kontrol.platform.plugins.module_utils.artifacts import LabFacts, load_lab
+from ansible_collections.kontrol.platform.plugins.module_utils.backup_bucket import BackupBucket
 from ansible_collections.kontrol.platform.plugins.module_utils.backup_store import (
     ACCESS_SECRET,
     SECRET_SECRET,
@@ -108,6 +109,11 @@ class RegionRun:
         """Return access key and secret key of the backup store."""
         store = self.secret_store()
         return store.get(ACCESS_SECRET), store.get(SECRET_SECRET)
+
+    def backup_bucket(self, name: str) -> BackupBucket | None:
+        """Return the bucket of the backups on the store's loopback address; None when no store answers."""
+        address = self.backup_store("").answering()
+        return BackupBucket(address, name, *self.backup_credentials()) if address else None
 
     def stopped_registry(self) -> list[tuple[str, list[dict[str, str]]]]:
         """Return (object, changes) of the registry that the nodes here pull from, where it is there and stopped."""

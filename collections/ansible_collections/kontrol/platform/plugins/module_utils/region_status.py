@@ -17,6 +17,7 @@ from ansible_collections.kontrol.platform.plugins.module_utils import (
     state,
 )
 from ansible_collections.kontrol.platform.plugins.module_utils.api import Api
+from ansible_collections.kontrol.platform.plugins.module_utils.backup_bucket import kept
 from ansible_collections.kontrol.platform.plugins.module_utils.drivers.base import Condition, load_record
 from ansible_collections.kontrol.platform.plugins.module_utils.errors import KontrolError
 from ansible_collections.kontrol.platform.plugins.module_utils.proof import Proof
@@ -32,13 +33,16 @@ QUICK: Final = 5.0
 Api_or_reason = Api | str
 
 
-def read(region: RegionRun, image: str, components: list[str], *, write: bool = False) -> dict[str, str]:
+def read(
+    region: RegionRun, image: str, components: list[str], *, bucket: str = "", write: bool = False
+) -> dict[str, str]:
     """Return one line for each part of the region, in the order in which they are made.
 
     Args:
         region: The region; its private folder takes a kubeconfig while this reads.
         image: Image of the backup store's server.
         components: The components that the region declares.
+        bucket: Bucket of the backups, "" when nobody asks.
         write: Whether the report of a run that died may be made now, beside its journal.
     """
     api = _safely(lambda: _open(region))
@@ -47,6 +51,7 @@ def read(region: RegionRun, image: str, components: list[str], *, write: bool = 
         "registered": lambda: register.told(region.folder),
         "secret store": lambda: _secrets(region),
         "backup store": lambda: _backups(region, image),
+        **({"backup bucket": lambda: f"{bucket} {kept(region.backup_bucket(bucket))}"} if bucket else {}),
         "cluster": lambda: _cluster(region, api),
         "writer": lambda: _writer(region, api),
         **{name: _component(api, name) for name in components},

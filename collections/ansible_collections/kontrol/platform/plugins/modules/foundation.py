@@ -29,6 +29,10 @@ options:
     description: Image of the backup store's server.
     type: str
     required: true
+  bucket:
+    description: Bucket of the backups; it keeps what is deleted or written over until a backup purges it.
+    type: str
+    default: kontrol-backups
 attributes:
   check_mode:
     support: full

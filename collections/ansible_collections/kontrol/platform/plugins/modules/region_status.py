@@ -21,6 +21,10 @@ options:
     description: Image of the backup store's server.
     type: str
     default: ""
+  bucket:
+    description: Bucket of the backups; nothing is told of it when it is not given.
+    type: str
+    default: ""
   components:
     description: The components that the region declares.
     type: list

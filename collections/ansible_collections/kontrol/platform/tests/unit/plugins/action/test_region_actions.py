@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.kontrol.platform.plugins.module_utils import (
+    backup_bucket,
     backup_store,
     identity,
     lease,
@@ -25,7 +26,7 @@ from ansible_collections.kontrol.platform.plugins.module_utils import (
 )
 from ansible_collections.kontrol.platform.plugins.module_utils.errors import KontrolError
 from ansible_collections.kontrol.platform.plugins.module_utils.proof import KUBE_SYSTEM
-from ansible_collections.kontrol.platform.tests.unit.plugins.module_utils.fakes import FakeApi, FakeTools
+from ansible_collections.kontrol.platform.tests.unit.plugins.module_utils.fakes import FakeApi, FakeBuckets, FakeTools
 
 ACTIONS = "ansible_collections.kontrol.platform.plugins.action"
 Play = Callable[..., dict[str, Any]]
@@ -37,6 +38,7 @@ class World:
     def __init__(self, private: Path) -> None:
         self.tools = FakeTools(images={"gw:1", "node:1"})
         self.api = FakeApi()
+        self.buckets = FakeBuckets()
         self.private = private
         self.orders: list[warden.Orders] = []
         self.answer: dict[str, Any] = {"locked": True}
@@ -88,6 +90,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(process, "run", made.tools)
     monkeypatch.setattr(region_run.RegionRun.__init__, "__defaults__", (lambda line: None, made.tools))
     monkeypatch.setattr(backup_store, "_answers_s3", lambda address: True)
+    monkeypatch.setattr(backup_bucket, "tool", made.buckets.tool)
     monkeypatch.setattr(os, "chown", lambda *_: None)
     monkeypatch.setattr(warden, "start", start)
     monkeypatch.setattr("ansible_collections.kontrol.platform.plugins.module_utils.api.Api.open", lambda *_: made.api)
@@ -296,6 +299,21 @@ def test_the_foundation_is_verified_by_effects(world: World, monkeypatch: pytest
     assert all(one["ok"] for one in world.play("foundation", **args)["kontrol_checks"])
     with world.checking():
         assert world.play("foundation", **args) == {"changed": False}
+
+
+def test_a_bucket_that_does_not_keep_what_is_deleted_is_red_until_bootstrap(world: World) -> None:
+    deploy(world)
+    args = {"private": str(world.private), "image": "gw:1"}
+    for kept, seen in ({"kontrol-backups": False}, "keeps no versions"), ({}, "is not there"):
+        world.buckets.kept = dict(kept)
+        assert f"{seen}; run bootstrap" in world.play("foundation", state="verified", **args)["msg"]
+        with world.checking():
+            planned = world.objects("foundation", **args)
+        assert planned == world.objects("foundation", **args)
+        assert ("BackupBucket kontrol-backups", "update" if kept else "create") in planned
+        assert world.buckets.kept == {"kontrol-backups": True}
+    world.buckets.problem = "The store answers 403"
+    assert "answers 403" in world.play("foundation", state="verified", **args)["msg"]
 
 
 def test_a_region_is_removed_cluster_first(world: World) -> None:

@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.kontrol.platform.plugins.module_utils import paths, state
 from ansible_collections.kontrol.platform.plugins.module_utils.lease import ConflictError
 from ansible_collections.kontrol.platform.plugins.module_utils.process import Completed
+from ansible_collections.kontrol.platform.plugins.module_utils.tools_package import tool
 
 CERTIFICATE = "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n"
 
@@ -174,6 +176,45 @@ class FakeTools:
         else:
             data = {name: value[4:-1][::-1] for name, value in data.items() if name != "sops"}
         return Completed(0, json.dumps(data), "")
+
+
+class FakeBuckets:
+    """The tools' S3 client: buckets in memory, and whether each keeps versions; `problem` makes every call fail."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, bool] = {}
+        self.objects: dict[str, bytes] = {}
+        self.problem = ""
+
+    def tool(self, name: str) -> Any:
+        """Stand in for tools_package.tool."""
+        return self if name == "s3" else tool(name)
+
+    def Store(self, *_: str) -> None:  # noqa: N802 - a class of the client
+        """Take the address and the keys."""
+
+    def _ask(self) -> None:
+        if self.problem:
+            raise tool("errors").ToolError(self.problem)
+
+    def keeps_versions(self, store: None, bucket: str) -> bool | None:
+        self._ask()
+        return self.kept.get(bucket)
+
+    def ensure_bucket(self, store: None, bucket: str) -> None:
+        """Make a bucket, a folder as that of the real server."""
+        state.make_private_dir(paths.region_state("r") / "backups" / "data" / bucket)
+        self.kept.setdefault(bucket, False)
+
+    def keep_versions(self, store: None, bucket: str) -> None:
+        self.kept[bucket] = True
+
+    def sizes(self, store: None, bucket: str, prefix: str) -> dict[str, int]:
+        self._ask()
+        return {key: len(body) for key, body in self.objects.items() if key.startswith(prefix)}
+
+    def put_file(self, store: None, bucket: str, key: str, path: Path) -> None:
+        self.objects[key] = path.read_bytes()
 
 
 class FakeApi:

@@ -45,6 +45,11 @@ def bootstrap(region: RegionRun) -> None:
     driver.complete(driver.create(ClusterSpec("a", "b"), "run-1"), "run-1", "uid")
 
 
+def test_the_bucket_is_told_when_somebody_asks(region: RegionRun) -> None:
+    assert region_status.read(region, "", [], bucket="b")["backup bucket"] == "b does not answer"
+    assert "backup bucket" not in region_status.read(region, "", [])
+
+
 def opened(monkeypatch: pytest.MonkeyPatch, api: FakeApi) -> None:
     monkeypatch.setattr(region_status, "_open", lambda region: api)
 
