@@ -59,6 +59,13 @@ def test_no_file_of_the_state_but_the_key_holds_a_secret(canaries: dict[str, byt
     assert {name: what for name, what in found.items() if what} == {}
 
 
+def test_the_history_in_the_backup_store_holds_no_secret(canaries: dict[str, bytes], region: Region) -> None:
+    """Copies of the records of runs: read from the store's own folder, so that none is overlooked."""
+    copies = {name: content for name, content in region.files().items() if "/runs/e2e/" in name}
+    assert {Path(name).name for name in copies} >= {"journal.jsonl", "record.json", "report.json", "report.html"}
+    assert [name for name, content in copies.items() if hits(canaries, content)] == []
+
+
 def test_no_object_but_secrets_holds_a_secret(canaries: dict[str, bytes], region: Region) -> None:
     kinds = "pods,configmaps,deployments,statefulsets,daemonsets,jobs,services,serviceaccounts,events,leases"
     assert (

@@ -20,10 +20,15 @@ PAGE = 2
 
 @dataclass
 class Bucket:
-    """Objects by path `/<bucket>/<key>`; the next `broken` requests are answered with 500."""
+    """Objects by path `/<bucket>/<key>`; the next `broken` requests are answered with 500.
+
+    It keeps no versions: `pages` holds the answers to who lists them, `asked` the queries that came.
+    """
 
     objects: dict[str, bytes] = field(default_factory=dict)
     broken: int = 0
+    pages: list[str] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
     endpoint: str = ""
 
     def listing(self, path: str, query: dict[str, str]) -> bytes:
@@ -84,7 +89,11 @@ class Handler(BaseHTTPRequestHandler):
             return
         address = urlsplit(self.path)
         query = {name: values[0] for name, values in parse_qs(address.query).items()}
-        if "list-type" in query:
+        if "versions=" in address.query:
+            self.bucket.asked.append(address.query)
+            page = "".join(self.bucket.pages[len(self.bucket.asked) - 1 :][:1])
+            self.say(HTTPStatus.OK, page.encode())
+        elif "list-type" in query:
             self.say(HTTPStatus.OK, self.bucket.listing(address.path, query))
         elif self.path in self.bucket.objects:
             self.say(HTTPStatus.OK, self.bucket.objects[self.path])

@@ -12,6 +12,7 @@ import pytest
 
 from images.tools.kontrol_tools import s3
 from images.tools.kontrol_tools.errors import ToolError
+from tests.tools.bucket import Bucket, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,3 +82,34 @@ def test_the_signature_changes_with_everything_that_it_covers() -> None:
 
 def test_a_signing_key_is_good_for_one_day() -> None:
     assert s3._key(store("http://h"), "20120215") != s3._key(store("http://h"), "20120216")
+
+
+def listed(key: str, version: str, more: str = "") -> str:
+    times = "<LastModified>2026-11-25T03:00:00.5Z</LastModified><IsLatest>true</IsLatest>"
+    return f"<Version><Key>{key}</Key><VersionId>{version}</VersionId>{times}</Version>{more}"
+
+
+def test_versions_are_listed_page_by_page() -> None:
+    bucket = Bucket()
+    following = "<NextKeyMarker>a&amp;b</NextKeyMarker><NextVersionIdMarker>v/1</NextVersionIdMarker>"
+    more = f"<IsTruncated>true</IsTruncated>{following}"
+    bucket.pages = [listed("a&amp;b", "v/1", more), listed("c", "v2", "<IsTruncated>false</IsTruncated>")]
+    with serving(bucket):
+        found = s3.versions(store(bucket.endpoint), "b", "shop/")
+    assert [(one.key, one.version, one.latest, one.marker) for one in found] == [
+        ("a&b", "v/1", True, False),
+        ("c", "v2", True, False),
+    ]
+    assert found[0].at == 1795575600.5
+    assert bucket.asked == [
+        "prefix=shop%2F&versions=",
+        "key-marker=a%26b&prefix=shop%2F&version-id-marker=v%2F1&versions=",
+    ]
+
+
+def test_a_store_that_gives_the_same_page_for_ever_is_told() -> None:
+    bucket = Bucket()
+    more = "<IsTruncated>true</IsTruncated><NextKeyMarker>a</NextKeyMarker>"
+    bucket.pages = [listed("a", "v1", more)] * 3
+    with serving(bucket), pytest.raises(ToolError, match="the same page twice"):
+        s3.versions(store(bucket.endpoint), "b", "shop/")

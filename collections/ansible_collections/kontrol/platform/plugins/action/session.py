@@ -39,9 +39,11 @@ class ActionModule(KontrolAction):
 
     def execute(self, args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         """Dispatch on the verb."""
-        return self._begin(args, _target(task_vars)) if args["verb"] == "begin" else self._prove(args)
+        if args["verb"] == "prove":
+            return self._prove(args)
+        return self._begin(args, _target(task_vars), str(task_vars.get("foundation_backup_bucket") or ""))
 
-    def _begin(self, args: dict[str, Any], target: dict[str, Any]) -> dict[str, Any]:
+    def _begin(self, args: dict[str, Any], target: dict[str, Any], bucket: str) -> dict[str, Any]:
         """Make the run's folders, take the lock, start the warden."""
         run = current_run()
         private = Path(tempfile.mkdtemp(prefix=f"{warden.PRIVATE_PREFIX}{run}-", dir=_runtime_dir()))
@@ -64,6 +66,7 @@ class ActionModule(KontrolAction):
                 "planned": str(private / plan.COLLECTED),
                 "deviations": deviations,
                 "target": target,
+                "bucket": bucket,
             },
         }
 

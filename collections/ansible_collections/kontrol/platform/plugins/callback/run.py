@@ -18,6 +18,8 @@ description:
   - At the end it prints the checks (a line for each kind that is green, each red one whole; all of them with C(-v)),
     the duration with its definition, and the path of the report (report.html, beside it report.json and junit.xml).
     In check mode it prints the same and writes nothing. Of several regions it prints one table, with why one failed.
+  - After that, it copies journal, record and report to the region's backup store (C(runs/<region>/<run>/)), also those
+    of earlier runs that are not there yet. A store that does not answer is told, and fails no run.
   - On a terminal a live line tells the phase, the task and the times; it is off without colour (E(NO_COLOR),
     E(ANSIBLE_NOCOLOR)), on a dumb terminal, in CI and with any stdout callback but the default one. Where nothing was
     said for 15 seconds (30 seconds elsewhere than on a terminal) a plain line tells which task goes on.
@@ -48,6 +50,7 @@ from ansible_collections.kontrol.platform.plugins.module_utils import (
     process,
     region_run,
     run_facts,
+    run_history,
     run_record,
     run_report,
     state,
@@ -204,7 +207,10 @@ class CallbackModule(CallbackBase):
         if len(closed) > 1:
             for line in summary_of_all(closed):
                 self._say(line, C.COLOR_ERROR if line.startswith("FAILED") else None)
-        self._records.clear()
+        self._records.clear()  # they have ended: whoever interrupts what follows interrupts no run
+        for record, _ended in closed:
+            if record.folder is not None and (line := run_history.keep(record.region, record.bucket)):
+                self._say(f"History of region {record.region} is {line}", C.COLOR_WARN)
 
     def _collect(self, result: CallbackTaskResult) -> None:
         whole = result.result
@@ -235,6 +241,7 @@ class CallbackModule(CallbackBase):
         record = run_record.RunRecord(self._run, session["region"], self._playbook, folder, self._started)
         record.deviations = dict(session["deviations"])
         record.target = dict(session.get("target") or {})
+        record.bucket = str(session.get("bucket") or "")
         record.planned = Path(session["planned"]) if session.get("planned") else None
         record.peak = self._peak
         if folder is not None:

@@ -46,6 +46,7 @@ class RunRecord:
         about: What runs on what, see `run_facts.facts`.
         target: The region's driver, profile and components, and its cluster once that is proven.
         peak: The memory of the run on this machine.
+        bucket: Bucket of the region's backups, which gets a copy; "" for none.
         deviations: Artifacts for which the lab has something else than the pin.
     """
 
@@ -64,6 +65,7 @@ class RunRecord:
     checks: list[dict[str, Any]] = field(default_factory=list)
     failures: list[dict[str, str]] = field(default_factory=list)
     planned: Path | None = None
+    bucket: str = ""
     previous: dict[str, float] = field(default_factory=dict)
     began: str = field(default_factory=state.now)
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.kontrol.platform.plugins.callback import run as plugin
-from ansible_collections.kontrol.platform.plugins.module_utils import process, region_run, state
+from ansible_collections.kontrol.platform.plugins.module_utils import process, region_run, run_history, state
 from ansible_collections.kontrol.platform.tests.unit.plugins.module_utils import reports
 
 TARGET = {"driver": "kind", "components": ["mesh"]}
@@ -73,6 +73,24 @@ def test_green_checks_are_told_by_kind_and_each_when_asked(
     callback.v2_runner_on_ok(result(kontrol_checks=[check, check]))
     callback.v2_playbook_on_stats(stats())
     assert line in screen(callback)
+
+
+def test_a_copy_that_could_not_be_made_is_told_after_the_report(
+    callback: plugin.CallbackModule, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, str]] = []
+
+    def keep(region: str, bucket: str) -> str:
+        asked.append((region, bucket))
+        return "not copied"
+
+    monkeypatch.setattr(run_history, "keep", keep)
+    session = {"region": "r", "folder": str(tmp_path), "deviations": {}, "bucket": "b"}
+    callback.v2_runner_on_ok(result("r", kontrol_session=session))
+    begin(callback, None, "checked")
+    callback.v2_playbook_on_stats(stats())
+    assert asked == [("r", "b")]
+    assert "History of region r is not copied" in screen(callback)
 
 
 def task(path: str, name: str = "a task", *, planning: bool = False) -> Any:

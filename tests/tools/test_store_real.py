@@ -1,0 +1,150 @@
+"""The parts of the backup store on a real S3 server: the pinned versitygw in a container, no cluster."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+import uuid
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ansible_collections.kontrol.platform.plugins.module_utils import run_history
+from ansible_collections.kontrol.platform.plugins.module_utils.backup_bucket import (
+    KEPT,
+    BackupBucket,
+    BackupBucketError,
+    kept,
+)
+from images.tools.kontrol_tools import backups, s3
+from images.tools.kontrol_tools.errors import ToolError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.lab
+IMAGE = "docker.io/versity/versitygw:"
+KEYS = ("access", "CANARY-secret-key")
+DAY = 86_400.0
+SERVER = ("--port", ":7070", "posix", "--versioning-dir", "/versions", "/data")
+
+
+def docker(*arguments: str) -> str:
+    return subprocess.run(["docker", *arguments], check=True, capture_output=True, text=True).stdout
+
+
+@pytest.fixture(scope="module")
+def endpoint(lab_facts: Path) -> Iterator[str]:
+    """A server of its own, nothing of it on disk."""
+    lab = json.loads(lab_facts.read_text(encoding="utf-8"))
+    (pinned,) = (name for name in lab["images"] if name.startswith(IMAGE))
+    name = f"kontrol-test-{uuid.uuid4().hex[:8]}"
+    keys = ("--env", f"ROOT_ACCESS_KEY={KEYS[0]}", "--env", f"ROOT_SECRET_KEY={KEYS[1]}")
+    space = ("--tmpfs", "/data", "--tmpfs", "/versions", "--publish", "127.0.0.1::7070")
+    image = f"{lab['registry']}/{pinned.removeprefix('docker.io/')}"
+    docker("run", "--detach", "--rm", "--name", name, *space, *keys, image, *SERVER)
+    try:
+        address = f"http://{docker('port', name, '7070/tcp').splitlines()[0]}"
+        wait_answering(address)
+        yield address
+    finally:
+        docker("rm", "--force", name)
+
+
+def wait_answering(address: str) -> None:
+    for _ in range(100):
+        try:
+            s3.keeps_versions(s3.Store(address, "us-east-1", *KEYS), "none")
+        except ToolError:
+            time.sleep(0.1)
+        else:
+            return
+    raise AssertionError(f"{address} does not answer")
+
+
+@pytest.fixture
+def bucket(endpoint: str) -> BackupBucket:
+    made = BackupBucket(endpoint, f"b{uuid.uuid4().hex[:12]}", *KEYS)
+    assert made.ensure() == "create"
+    return made
+
+
+@pytest.fixture
+def place(endpoint: str, bucket: BackupBucket) -> backups.Place:
+    return backups.Place(s3.Store(endpoint, "us-east-1", *KEYS), bucket.name, "shop", 7)
+
+
+def store(place: backups.Place, name: str, age_days: float) -> None:
+    s3.put(place.store, place.bucket, place.key("data", name, "a b&é"), b"data")
+    made = time.time() - age_days * DAY
+    backups.publish(place, backups.Manifest(name, "", made - 10, made, 4, 1, {}, {"orders": {"rows": 1}}))
+
+
+def test_the_bucket_keeps_versions_once_it_was_made_so(endpoint: str, bucket: BackupBucket) -> None:
+    assert (bucket.verdict(), bucket.ensure(), kept(bucket)) == ("none", "none", KEPT)
+    without = BackupBucket(endpoint, f"b{uuid.uuid4().hex[:12]}", *KEYS)
+    assert "is not there" in kept(without)
+    s3.ensure_bucket(s3.Store(endpoint, "us-east-1", *KEYS), without.name)
+    assert "keeps no versions" in kept(without)
+    assert (without.ensure(), without.verdict()) == ("update", "none")
+
+
+def test_a_wrong_key_is_told_without_it(endpoint: str, bucket: BackupBucket) -> None:
+    with pytest.raises(BackupBucketError, match="403") as error:
+        BackupBucket(endpoint, bucket.name, KEYS[0], "CANARY-wrong").verdict()
+    assert "CANARY" not in str(error.value)
+
+
+def test_what_was_deleted_stays_recoverable_and_then_goes_for_good(place: backups.Place) -> None:
+    for name, age in (("a", 3), ("b", 2), ("c", 1)):
+        store(place, name, age)
+    assert backups.expire(place, 1, time.time()) == ["b", "a"]
+    key = place.key("data", "a", "a b&é")
+    deleted = [one for one in s3.versions(place.store, place.bucket, key) if not one.marker]
+    assert len(deleted) == 1
+    assert backups.purge(place, time.time() + 6 * DAY) == 0, "not yet"
+    assert backups.purge(place, time.time() + 8 * DAY) == 8, "data and manifest of two, and their markers"
+    left = s3.versions(place.store, place.bucket, "")
+    assert [(one.latest, one.marker) for one in left] == [(True, False)] * 2
+    assert [one.backup for one in backups.good(place)] == ["c"]
+
+
+def test_a_deleted_backup_is_brought_back_by_taking_the_markers_away(place: backups.Place) -> None:
+    store(place, "a", 1)
+    for key in (place.key("manifests", "a.json"), place.key("data", "a", "a b&é")):
+        s3.delete(place.store, place.bucket, key)
+    assert backups.good(place) == []
+    for one in s3.versions(place.store, place.bucket, place.key()):
+        if one.marker:
+            s3.delete_version(place.store, place.bucket, one.key, one.version)
+    assert [one.backup for one in backups.good(place)] == ["a"]
+
+
+def test_only_the_component_and_only_what_is_not_current_is_purged(place: backups.Place) -> None:
+    for body in (b"1", b"2", b"3"):
+        s3.put(place.store, place.bucket, "shop/attempts/last.json", body)
+        s3.put(place.store, place.bucket, "shop2/attempts/last.json", body)
+    assert backups.purge(place, time.time() + 8 * DAY) == 2
+    assert place.read("attempts", "last.json") == b"3"
+    assert len(s3.versions(place.store, place.bucket, "shop2/")) == 3
+
+
+def test_locks_are_kept_in_a_bucket_without_versions(place: backups.Place) -> None:
+    for who in ("first", "second"):
+        with backups.held(place, who):
+            assert s3.keeps_versions(place.store, place.locks) is False
+    assert s3.versions(place.store, place.locks, "") == []
+
+
+def test_the_history_of_runs_is_copied(bucket: BackupBucket, tmp_path: Path) -> None:
+    folder = tmp_path / "20261125T030000Z-aaaa"
+    folder.mkdir()
+    (folder / "journal.jsonl").write_text("{}\n", encoding="utf-8")
+    (folder / "report.html").write_text("<p>ü", encoding="utf-8")
+    assert [run_history.copy(tmp_path, bucket, "r") for _ in range(2)] == [2, 0]
+    assert bucket.sizes("runs/r/") == {
+        "runs/r/20261125T030000Z-aaaa/journal.jsonl": 3,
+        "runs/r/20261125T030000Z-aaaa/report.html": 5,
+    }
