@@ -18,12 +18,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
-from tests.e2e.harness import NAME, ROOT, Region, Run
+from tests.e2e.harness import INVENTORY, NAME, ROOT, Region, Run
 from tests.e2e.test_recovery import query
 
 pytestmark = pytest.mark.slow
 LEFT_OUT = shutil.ignore_patterns(".git", ".venv", ".bootstrap", "__pycache__", ".*_cache")
+ALL = os.environ.get("DRILLS") == "all"
+SANDBOX = "drillbox"
+NETWORKS = {"pod_cidr": "10.84.0.0/16", "service_cidr": "10.184.0.0/16"}
 PER_DAY = 2
 DAY = int(time.time()) // 86_400
 DRILL = ("-e", "fault=database", "-e", f"confirm={NAME}", "-e", "within=2")
@@ -244,7 +248,7 @@ SABOTAGE = {
 def turn() -> list[str]:
     """The sabotage of this day, or all of it."""
     names = list(SABOTAGE)
-    if os.environ.get("DRILLS") == "all":
+    if ALL:
         return names
     return [names[(DAY * PER_DAY + number) % len(names)] for number in range(PER_DAY)]
 
@@ -282,3 +286,40 @@ def test_a_drill_that_proves_nothing_is_red_and_claims_nothing(name: str, region
     assert "RTO not proven" in run.stdout
     status = region.run("status").green().stdout
     assert ("run dr_drill again" in status) == one.broken, status
+
+
+@pytest.mark.parametrize("fault", ["pod", "volume", "namespaces", "cluster"] if ALL else [])
+def test_each_fault_is_survived(fault: str, region: Region) -> None:
+    filled(region)
+    region.run("dr_drill", "-e", f"fault={fault}", "-e", f"confirm={NAME}", "-e", "within=2").green()
+    result = results(region)[-1]
+    assert (result["fault"], result["verdict"], result["reasons"]) == (fault, "green", [])
+    assert (result["rpo_seconds"] == 0.0) == (fault == "pod")
+    assert counted(region) == HELD
+    region.run("verify").green()
+
+
+@pytest.mark.skipif(not ALL, reason="a second region beside the first: with DRILLS=all")
+def test_a_backup_is_proven_in_a_sandbox_and_its_source_is_not_touched(region: Region, tmp_path: Path) -> None:
+    filled(region)
+    spec = yaml.safe_load((INVENTORY / "region.yml").read_text(encoding="utf-8"))
+    spec["region"]["name"], spec["cluster"] = SANDBOX, NETWORKS
+    (tmp_path / SANDBOX).mkdir()
+    (tmp_path / SANDBOX / "region.yml").write_text(f"---\n{yaml.safe_dump(spec)}", encoding="utf-8")
+    sandbox = region.beside(SANDBOX, tmp_path)
+    try:
+        sandbox.run("bootstrap").green()
+        order = ("-e", f"source={NAME}", "-e", f"target={SANDBOX}", "-e", f"confirm={SANDBOX}")
+        before = region.files()
+        sandbox.run("dr_drill", *order).green()
+        result = results(sandbox)[-1]
+        assert (result["mode"], result["source"], result["verdict"]) == ("prove", NAME, "green")
+        assert result["rto_seconds"] > 0
+        assert result["definitions"]["rto"].startswith("from the order to restore")
+        assert counted(sandbox) == HELD
+        assert region.files() == before
+        again = sandbox.run("dr_drill", *order)
+        assert again.rc != 0
+        assert "of the sandbox holds" in again.stdout
+    finally:
+        sandbox.decommission().green()
