@@ -26,6 +26,7 @@ from tests.e2e.test_recovery import query
 pytestmark = pytest.mark.slow
 LEFT_OUT = shutil.ignore_patterns(".git", ".venv", ".bootstrap", "__pycache__", ".*_cache")
 ALL = os.environ.get("DRILLS") == "all"
+PHASES = ["precheck", "canaries", "fault", "rebuild", "empty", "restore", "compare", "verify"]
 SANDBOX = "drillbox"
 NETWORKS = {"pod_cidr": "10.84.0.0/16", "service_cidr": "10.184.0.0/16"}
 PER_DAY = 2
@@ -101,6 +102,7 @@ def rpo_by_hand(region: Region, run: str) -> float:
     return last - float(beat)
 
 
+@pytest.mark.skipif(not ALL, reason="with DRILLS=all")
 def test_a_second_drill_right_after_the_first_is_green(region: Region) -> None:
     region.run("dr_drill", *DRILL).green()
     assert results(region)[-1]["verdict"] == "green"
@@ -286,6 +288,35 @@ def test_a_drill_that_proves_nothing_is_red_and_claims_nothing(name: str, region
     assert "RTO not proven" in run.stdout
     status = region.run("status").green().stdout
     assert ("run dr_drill again" in status) == one.broken, status
+
+
+def in_phase(region: Region, phase: str) -> bool:
+    """Whether the drill that goes on has written down that it is in a phase."""
+    try:
+        told = json.loads((region.state / "drill.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return False
+    return bool(told["phase"] == phase)
+
+
+@pytest.mark.parametrize("phase", PHASES if ALL else ["restore"])
+def test_a_drill_that_was_killed_is_told_and_the_next_one_ends_green(phase: str, region: Region) -> None:
+    filled(region)
+    started = region.start("dr_drill", *DRILL)
+    started.until(lambda: in_phase(region, phase))
+    started.kill_group()
+    assert started.survivors(10) == []
+    status = region.run("status").green().stdout
+    assert re.search(rf"drill +drill \S+ \(database\) was in phase {phase}", status), status
+    assert "run dr_drill again" in status
+    if PHASES.index(phase) % 2:
+        region.run("bootstrap").green()
+        region.run("restore", "-e", f"confirm={NAME}").green()
+    else:
+        region.run("dr_drill", *DRILL).green()
+        assert results(region)[-1]["verdict"] == "green"
+    assert not (region.state / "drill.json").exists()
+    assert counted(region) == HELD
 
 
 @pytest.mark.parametrize("fault", ["pod", "volume", "namespaces", "cluster"] if ALL else [])

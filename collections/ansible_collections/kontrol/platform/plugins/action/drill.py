@@ -38,6 +38,7 @@ VERBS: Final = (
     "confirm",
     "begin",
     "mended",
+    "settled",
     "source",
     "phase",
     "note",
@@ -100,6 +101,7 @@ class ActionModule(KontrolAction):
         verbs: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
             "begin": self._begin,
             "mended": self._mended,
+            "settled": self._settled,
             "source": self._source,
             "phase": self._phase,
             "note": self._note,
@@ -208,6 +210,13 @@ class ActionModule(KontrolAction):
         if evidence["phase"] == "precheck" and (problems := drill.refusal(evidence, time.time())):
             raise KontrolError(f"The drill did not begin, nothing was broken: {'; '.join(problems)}")
         return kept
+
+    def _settled(self, args: dict[str, Any]) -> dict[str, Any]:
+        """Forget a drill that was killed: a person has restored the region and verified it."""
+        del args
+        left = state.read_json(self._file)
+        self._file.unlink(missing_ok=True)
+        return {"changed": False, "kontrol_lines": [f"Settled: {drill.told(left)}"] if left else []}
 
     def _source(self, args: dict[str, Any]) -> dict[str, Any]:
         """Let the sandbox read the backups of the source, by keys of its own; nothing of the source is written."""

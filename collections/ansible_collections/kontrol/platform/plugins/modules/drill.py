@@ -16,7 +16,8 @@ options:
   verb:
     description:
       - V(confirm) shows what will be broken, and refuses a region that is protected or was not named.
-      - V(begin) begins a drill and tells what an earlier one has left; V(mended) notes that this was put right.
+      - V(begin) begins a drill and tells what an earlier one has left; V(mended) notes that this was put right,
+        V(settled) that a person has done so outside of a drill.
       - V(source) lets a sandbox read the backups of another region, and returns that store.
       - V(phase) writes down that a phase begins, before it does.
       - V(note) keeps what was found; in the phase V(precheck) it refuses to go on where nothing could be proven.
@@ -26,7 +27,7 @@ options:
       - V(conclude) judges the evidence, writes result, page and history, and fails where the verdict is red.
     type: str
     required: true
-    choices: [confirm, begin, mended, source, phase, note, canaries, still, break, failed, conclude]
+    choices: [confirm, begin, mended, settled, source, phase, note, canaries, still, break, failed, conclude]
   region:
     description: Name of the region.
     type: str
