@@ -165,6 +165,7 @@ class ActionModule(KontrolAction):
             "phases": [],
             "phase": "begin",
             "left": left.get("left") or left,
+            "stale_writers": left.get("writers") or [],
         }
         mend = drill.mending(evidence["left"])
         lines = [f"Before it: {drill.told(left)}"] if left else []
@@ -242,6 +243,8 @@ class ActionModule(KontrolAction):
         writers = []
         with session.connected(args["kubeconfig"]) as client:
             guard.check(client)
+            for one in evidence["stale_writers"]:  # of a drill that was killed
+                _delete(client, _job_path(one))
             for database, job in args["jobs"].items():
                 spec = JobSpec(component=database, **job)
                 body = manifest(spec, self._region.run.rpartition("-")[2])
@@ -261,8 +264,7 @@ class ActionModule(KontrolAction):
         if args["kubeconfig"]:
             with session.connected(args["kubeconfig"]) as client:
                 for one in evidence.get("writers") or []:
-                    path = f"/apis/batch/v1/namespaces/{one['namespace']}/jobs/{one['job']}"
-                    _delete(client, path)
+                    _delete(client, _job_path(one))
         canaries.stop(*evidence.get("follower", (0, "")))
         if evidence.get("source"):
             self._region.source_store("", evidence["source"]).remove()
@@ -317,6 +319,10 @@ def listing(source: str) -> str:
     found = [(path, path.stat()) for path in sorted(folder.rglob("*")) if path.is_file()]
     lines = [f"{path.relative_to(folder)} {stat.st_size} {stat.st_mtime_ns}" for path, stat in found]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest() if lines else ""
+
+
+def _job_path(writer: dict[str, str]) -> str:
+    return f"/apis/batch/v1/namespaces/{writer['namespace']}/jobs/{writer['job']}"
 
 
 def _delete(client: Any, path: str) -> None:
