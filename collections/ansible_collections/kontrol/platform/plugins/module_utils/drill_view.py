@@ -134,6 +134,7 @@ def page(told: dict[str, Any], history: list[dict[str, Any]]) -> str:
         "drill.html.j2",
         drill=told,
         figure=_figure,
+        rows=lambda part: f"{part['rows']} rows" if part and "rows" in part else "",
         history=list(reversed(shown)),
         charts={name: bars(shown, key) for name, key in (("RTO", "rto_seconds"), ("RPO", "rpo_seconds"))},
         width=WIDTH,
