@@ -340,16 +340,26 @@ def gauges(place: Place) -> dict[str, float]:
     """Return what an alert asks for: see the names. Raises ToolError."""
     everything = found(place)
     well = [one.manifest for one in everything if one.manifest and not one.problem]
-    last = json.loads(place.read("attempts", "last.json") or b"{}")
+    full = [one.bytes for one in well if not one.base]
     newest = well[0] if well else None
     return {
         "kontrol_backup_good": float(len(well)),
         "kontrol_backup_not_good": float(len([one for one in everything if one.problem])),
-        "kontrol_backup_last_attempt_failed": float(last.get("ok") is False),
+        "kontrol_backup_last_attempt_failed": float(_last_failed(place)),
         "kontrol_backup_newest_good_timestamp_seconds": newest.started if newest else 0.0,
         "kontrol_backup_newest_good_seconds": newest.seconds if newest else 0.0,
         "kontrol_backup_newest_good_bytes": float(newest.bytes if newest else 0),
+        "kontrol_backup_newest_full_bytes": float(next(iter(full), 0)),
+        "kontrol_backup_previous_full_bytes": float(next(iter(full[1:]), 0)),
     }
+
+
+def _last_failed(place: Place) -> bool:
+    """Return whether the last attempt failed; what nobody can read is no success."""
+    try:
+        return json.loads(place.read("attempts", "last.json") or b"{}").get("ok") is False
+    except (ValueError, AttributeError):
+        return True
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from . import arguments
+from . import arguments, backup_watch
 from .clickhouse_probe import ClickHouseProber
 from .errors import ArgumentError, ToolError
 from .neo4j_probe import Neo4jProber
@@ -58,10 +58,11 @@ class Numbers:
 
     Args:
         database: Value of the label `database`.
+        more: Gives numbers that somebody else keeps, by metric name.
     """
 
-    def __init__(self, database: str) -> None:
-        self._database = database
+    def __init__(self, database: str, more: Callable[[], Mapping[str, float]] = dict) -> None:
+        self._database, self._more = database, more
         self._lock = threading.Lock()
         self._success: dict[str, int] = {}
         self._total = {(operation, outcome): 0 for operation in OPERATIONS for outcome in OUTCOMES}
@@ -90,7 +91,7 @@ class Numbers:
         """Return the page in Prometheus' text format."""
         with self._lock:
             lines = [*self._outcomes(), *self._histogram()]
-            for name, value in sorted(self._gauges.items()):
+            for name, value in sorted({**self._gauges, **self._more()}.items()):
                 lines += [f"# TYPE {name} gauge", f'{name}{{database="{self._database}"}} {value!r}']
         return "\n".join(lines) + "\n"
 
@@ -149,10 +150,17 @@ class Loop:
         prober: The database.
         interval: Seconds from the start of one round to that of the next.
         log: File of the beat, see Beat.
+        more: Gives more numbers, see Numbers.
     """
 
-    def __init__(self, prober: Prober, interval: float = INTERVAL_SECONDS, log: Path | None = None) -> None:
-        self.numbers = Numbers(prober.database)
+    def __init__(
+        self,
+        prober: Prober,
+        interval: float = INTERVAL_SECONDS,
+        log: Path | None = None,
+        more: Callable[[], Mapping[str, float]] = dict,
+    ) -> None:
+        self.numbers = Numbers(prober.database, more)
         self._prober, self._interval = prober, interval
         self._prepared = False
         self._told: dict[str, str] = {}
@@ -243,14 +251,16 @@ def serve_metrics(path: Path) -> int:
     """Try the database that the first step of an arguments file names until SIGTERM; return the exit code.
 
     The step: `database` (a name in PROBERS), what its prober needs, `interval` (seconds, 5), `listen` (a port, 9464),
-    `log` (a file for a line each minute). A loop that hangs ends the program: the kubelet starts it again.
+    `log` (a file for a line each minute), `backups` (which ones to watch, see backup_watch). A loop that hangs ends the
+    program: the kubelet starts it again.
     """
     step = arguments.load(path)[0]
     name = arguments.text(step, "database")
     if name not in PROBERS:
         raise ArgumentError(f"Unknown database '{name}'; known: {', '.join(PROBERS)}")
     log = Path(step["log"]) if step.get("log") else None
-    loop = Loop(PROBERS[name](step), arguments.number(step, "interval", INTERVAL_SECONDS), log)
+    more = backup_watch.start(step["backups"]).gauges if step.get("backups") else dict
+    loop = Loop(PROBERS[name](step), arguments.number(step, "interval", INTERVAL_SECONDS), log, more)
     served = server(loop, int(arguments.number(step, "listen", PORT)))
     threading.Thread(target=loop.run, args=(threading.Event(),), daemon=True).start()
     threading.Thread(target=_end_when_stuck, args=(loop,), daemon=True).start()

@@ -26,6 +26,7 @@ EXPIRY: Final = "1m"
 _CONFIG: Final = "/etc/kontrol/sidecars"
 _LOGIN: Final = "/run/secrets/kontrol/probe"
 _STORE: Final = "/store"
+_KEYS: Final = "/run/secrets/kontrol/backups"
 _STATE: Final = "/state"
 _PROBE_USER: Final = 65532
 _COLLECTOR_USER: Final = 10001
@@ -46,7 +47,9 @@ def sidecar_containers(component: str, settings: Object) -> list[Object]:
         component: clickhouse or neo4j.
         settings: tools_image, collector_image (references); for the probe host, port, user and login_secret (with the
             key password); store_volume: name of the data's volume when the probe is to tell its space; metrics_port:
-            of the database on the loopback address, 0 for none; telemetry: whether there is a gateway; region: name.
+            of the database on the loopback address, 0 for none; telemetry: whether there is a gateway; region: name;
+            backups: which ones the probe watches: endpoint, bucket, secret (a Secret with access_key and secret_key)
+            and rpo_seconds (0 for none).
     """
     del component
     return [_probe(settings), collector(settings["collector_image"], _CONFIG, _COLLECTOR_SIZE, _collector_mounts())]
@@ -60,6 +63,8 @@ def _probe(settings: Object) -> Object:
     ]
     if settings.get("store_volume"):
         mounts.append({"name": settings["store_volume"], "mountPath": _STORE, "readOnly": True})
+    if settings.get("backups"):
+        mounts.append({"name": "backup-keys", "mountPath": _KEYS, "readOnly": True})
     return {
         "name": "probe",
         "image": settings["tools_image"],
@@ -134,7 +139,16 @@ def sidecar_volumes(component: str, settings: Object) -> list[Object]:
         {"name": "probe-login", "secret": {"secretName": settings["login_secret"], "defaultMode": 0o440}},
         {"name": "probe-log", "emptyDir": {"sizeLimit": "8Mi"}},
         {"name": "collector-state", "emptyDir": {"sizeLimit": "16Mi"}},
+        *_backup_keys(settings),
     ]
+
+
+def _backup_keys(settings: Object) -> list[Object]:
+    if not settings.get("backups"):
+        return []
+    items = [{"key": name, "path": name} for name in ("access_key", "secret_key")]
+    secret = {"secretName": settings["backups"]["secret"], "defaultMode": 0o440, "items": items}
+    return [{"name": "backup-keys", "secret": secret}]
 
 
 def sidecar_config(component: str, settings: Object) -> dict[str, str]:
@@ -143,6 +157,12 @@ def sidecar_config(component: str, settings: Object) -> dict[str, str]:
     step |= {"database": component, "password_file": f"{_LOGIN}/password", "log": "/logs/probe.log"}
     if settings.get("store_volume"):
         step["store"] = _STORE
+    if backups := settings.get("backups"):
+        step["backups"] = {
+            "component": component,
+            **{name: backups[name] for name in ("endpoint", "bucket", "rpo_seconds")},
+            **{f"{name}_file": f"{_KEYS}/{name}" for name in ("access_key", "secret_key")},
+        }
     return {"config.yaml": collector_config(component, settings), "probe.json": json.dumps({"steps": [step]}, indent=1)}
 
 

@@ -23,6 +23,9 @@ SETTINGS: dict[str, Any] = {
 }
 
 
+BACKUPS = {"endpoint": "http://store:7070", "bucket": "b", "secret": "clickhouse-backup-store", "rpo_seconds": 90000}
+
+
 def config(**changes: Any) -> Any:
     return json.loads(sidecars.collector_config("clickhouse", SETTINGS | changes))
 
@@ -43,10 +46,32 @@ def test_the_database_is_only_read() -> None:
         assert set(owned) <= {"probe-log", "collector-state"}
 
 
-def test_each_mounted_volume_is_there() -> None:
-    volumes = {volume["name"] for volume in sidecars.sidecar_volumes("clickhouse", SETTINGS)}
-    for container in sidecars.sidecar_containers("clickhouse", SETTINGS):
+@pytest.mark.parametrize("more", [{}, {"backups": BACKUPS}])
+def test_each_mounted_volume_is_there(more: dict[str, Any]) -> None:
+    volumes = {volume["name"] for volume in sidecars.sidecar_volumes("clickhouse", SETTINGS | more)}
+    for container in sidecars.sidecar_containers("clickhouse", SETTINGS | more):
         assert {mount["name"] for mount in container["volumeMounts"]} <= volumes | {"logs"}
+
+
+def test_only_the_probe_gets_the_keys_of_the_backups_and_nothing_else_of_their_secret() -> None:
+    settings = SETTINGS | {"backups": BACKUPS}
+    probe, collector = sidecars.sidecar_containers("clickhouse", settings)
+    assert {"name": "backup-keys", "mountPath": "/run/secrets/kontrol/backups", "readOnly": True} in probe[
+        "volumeMounts"
+    ]
+    assert "backup-keys" not in {mount["name"] for mount in collector["volumeMounts"]}
+    (volume,) = (one for one in sidecars.sidecar_volumes("clickhouse", settings) if one["name"] == "backup-keys")
+    assert volume["secret"]["secretName"] == "clickhouse-backup-store"
+    assert [item["key"] for item in volume["secret"]["items"]] == ["access_key", "secret_key"]
+    (step,) = json.loads(sidecars.sidecar_config("clickhouse", settings)["probe.json"])["steps"]
+    assert step["backups"] == {
+        "component": "clickhouse",
+        "endpoint": "http://store:7070",
+        "bucket": "b",
+        "rpo_seconds": 90000,
+        "access_key_file": "/run/secrets/kontrol/backups/access_key",
+        "secret_key_file": "/run/secrets/kontrol/backups/secret_key",
+    }
 
 
 def test_only_the_probe_gets_the_password_and_no_text_holds_it() -> None:
