@@ -26,8 +26,8 @@ class Watch:
     """Watches the backups of one component.
 
     Args:
-        step: What backups.Place asks for, read anew for each look since keys may change; `component`; `rpo_seconds`: the
-            age at which the newest good backup is too old, 0 where nobody makes backups on a schedule.
+        step: What backups.Place asks for, read anew for each look since keys may change; `component`; `rpo_seconds`,
+            the age at which the newest good backup is too old: 0 where nobody makes backups on a schedule.
         clock: Tells seconds.
     """
 
