@@ -28,7 +28,8 @@ def run(step: Mapping[str, Any], prepare: Callable[[], None], write: Callable[[i
 
     Args:
         step: interval, seconds.
-        prepare: Makes the place of the canaries; called again after a failure.
+        prepare: Makes the place of the canaries; called until the first one is acknowledged. Never after that: what a
+            disaster took must not be made anew by a writer, the target would not be empty.
         write: Writes canary number n of a moment, and returns when the database has acknowledged it. A number that
             failed is written again, so that there is no hole among those that were acknowledged.
     """
@@ -43,7 +44,7 @@ def run(step: Mapping[str, Any], prepare: Callable[[], None], write: Callable[[i
                 prepare()
             write(sent + 1, moment)
         except ToolError as error:
-            failed, prepared = failed + 1, False
+            failed += 1
             _tell({"failed": str(error)})
         else:
             sent, prepared = sent + 1, True

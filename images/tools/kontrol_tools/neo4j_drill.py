@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from . import arguments, canary
+from .errors import ToolError
 from .neo4j_backup import CANARIES, NODES, counts
 from .neo4j_database import Client
 from .neo4j_probe import CANARY
@@ -15,7 +16,12 @@ if TYPE_CHECKING:
 
 AT_ONCE: Final = 5000
 _INDEX = f"CREATE INDEX kontrol_drill IF NOT EXISTS FOR (n:{CANARIES}) ON (n.drill)"
-_WRITE = f"CREATE (:{CANARIES} {{drill: $drill, seq: $seq, written: $written}})"
+_ANCHOR = f"MERGE (:{CANARIES} {{anchor: $drill}})"
+"""Without this node nothing is written: what a disaster took is not made anew."""
+_WRITE = (
+    f"MATCH (:{CANARIES} {{anchor: $drill}})"
+    f" CREATE (n:{CANARIES} {{drill: $drill, seq: $seq, written: $written}}) RETURN n.seq AS seq"
+)
 _SEQS = f"MATCH (n:{CANARIES} {{drill: $drill}}) RETURN collect(n.seq) AS seqs, max(n.written) AS last"
 _HEARTBEAT = f"MATCH (n:{CANARY}) WHERE n.written <= $before RETURN max(n.written) AS last"
 _DELETE = f"MATCH (n) WITH n LIMIT {AT_ONCE} DETACH DELETE n RETURN count(*) AS n"
@@ -26,14 +32,15 @@ def write(step: Mapping[str, Any]) -> dict[str, Any]:
     drill = arguments.text(step, "drill")
     with Client.from_arguments(step) as client:
 
+        def prepare() -> None:
+            client.rows(_INDEX)
+            client.rows(_ANCHOR, drill=drill)
+
         def one(seq: int, moment: float) -> None:
-            client.rows(_WRITE, drill=drill, seq=seq, written=moment)
+            if not client.rows(_WRITE, drill=drill, seq=seq, written=moment):
+                raise ToolError("The place of the canaries is gone")
 
-        return canary.run(step, lambda: _prepare(client), one)
-
-
-def _prepare(client: Client) -> None:
-    client.rows(_INDEX)
+        return canary.run(step, prepare, one)
 
 
 def recovered(step: Mapping[str, Any]) -> dict[str, Any]:
