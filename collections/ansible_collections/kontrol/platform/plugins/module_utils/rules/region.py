@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from ansible_collections.kontrol.platform.plugins.module_utils import limits, schedules
 from ansible_collections.kontrol.platform.plugins.module_utils.problems import Problem
 
 if TYPE_CHECKING:
@@ -37,11 +38,20 @@ _COUNTRIES: Final = """
 COUNTRIES: Final = frozenset(_COUNTRIES.split())
 """ISO 3166-1 alpha-2, the officially assigned codes."""
 
+DATABASES: Final = ("clickhouse", "neo4j")
+TARGET_MINUTES: Final = (1, 527_040)
+"""Bounds of both targets: a year, at most."""
+USUAL_RPO_MINUTES: Final = 1560
+"""The default of `rpo_minutes`: who names another one wants it to be kept."""
+
 
 def rules(block: Block, region: dict[str, Block]) -> list[Problem]:
-    """Return the problems of the region's own block."""
-    del region
-    problems = []
+    """Return the problems of the region's own block, and of the backups that its targets are about."""
+    problems = [
+        *limits.between("region", block, "rpo_minutes", TARGET_MINUTES, "minutes"),
+        *limits.between("region", block, "rto_minutes", TARGET_MINUTES, "minutes"),
+        *(problem for name in DATABASES if name in region for problem in _backed_up(block, name, region[name])),
+    ]
     if block["name"] in RESERVED:
         message = "The name has a meaning in Ansible"
         problems.append(Problem("", "region.name", block["name"], message, "choose another"))
@@ -49,3 +59,27 @@ def rules(block: Block, region: dict[str, Block]) -> list[Problem]:
         message = "No country has this ISO 3166-1 code"
         problems.append(Problem("", "region.market", block["market"], message))
     return problems
+
+
+def _backed_up(block: Block, name: str, database: Block) -> list[Problem]:
+    """Return the problems of a database's schedule, by itself and with the target that it must serve."""
+    schedule, target = database.get("backup_schedule"), block["rpo_minutes"]
+    if schedule is None:
+        return []
+    path = f"{name}.backup_schedule"
+    if not schedule:
+        message = f"Expected a schedule: without one nothing keeps the RPO target of {target} minutes"
+        return [Problem("", path, schedule, message)] if target != USUAL_RPO_MINUTES else []
+    try:
+        gap = schedules.longest_gap(schedule)
+    except schedules.ScheduleError as error:
+        message = f'Expected five fields of cron in UTC such as "0 3 * * *", or nothing: {error}'
+        return [Problem("", path, schedule, message)]
+    least = gap + database["backup_timeout"]
+    if target >= least:
+        return []
+    message = (
+        f'Expected at least {least:.0f} minutes: backups of {name} ("{schedule}") are up to {gap:.0f} minutes apart, '
+        f"and one may take {database['backup_timeout']}"
+    )
+    return [Problem("", "region.rpo_minutes", target, message)]
