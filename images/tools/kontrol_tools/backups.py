@@ -354,12 +354,22 @@ def gauges(place: Place) -> dict[str, float]:
     }
 
 
-def _last_failed(place: Place) -> bool:
-    """Return whether the last attempt failed; what nobody can read is no success."""
+def last_attempt(place: Place) -> dict[str, Any]:
+    """Return how the last attempt ended: backup, at, ok, error; nothing when there was none.
+
+    Raises:
+        ToolError: the store does not answer. What nobody can read is told as an attempt that failed.
+    """
     try:
-        return json.loads(place.read("attempts", "last.json") or b"{}").get("ok") is False
-    except (ValueError, AttributeError):
-        return True
+        told = json.loads(place.read("attempts", "last.json") or b"{}")
+    except ValueError:
+        told = None
+    return told if isinstance(told, dict) else {"ok": False, "error": "it cannot be read"}
+
+
+def _last_failed(place: Place) -> bool:
+    """Return whether the last attempt failed."""
+    return last_attempt(place).get("ok") is False
 
 
 @contextmanager

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from . import arguments, canary
 from .clickhouse import ClickHouseError, Client
-from .clickhouse_backup import BOOKKEEPING, counts
 from .clickhouse_probe import DATABASE, HEARTBEATS
+from .clickhouse_work import BOOKKEEPING, counts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
