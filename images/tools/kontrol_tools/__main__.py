@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -80,6 +81,10 @@ def run(steps: list[Mapping[str, Any]]) -> dict[str, Any]:
     return {arguments.text(step, "name", step["command"]): COMMANDS[step["command"]](step) for step in steps}
 
 
+def _told_to_end(*_: object) -> None:
+    raise ToolError("It was told to end before it was done")
+
+
 def main(argv: list[str]) -> int:
     """Read the arguments file, run, print; or be a target for probes."""
     parser = argparse.ArgumentParser(prog="kontrol_tools")
@@ -93,6 +98,7 @@ def main(argv: list[str]) -> int:
     if options.serve_alerts is not None:
         return serve.until_signal(alerts.server(options.serve_alerts))
     document: dict[str, Any]
+    signal.signal(signal.SIGTERM, _told_to_end)  # without a handler the first process of a container ignores it
     try:
         if options.serve_metrics is not None:
             return exporter.serve_metrics(options.serve_metrics)
