@@ -148,6 +148,13 @@ class Relay:
         return Handler
 
 
+class _Quiet(ThreadingHTTPServer):
+    """A server that does not tell of clients that were killed."""
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Tell nothing."""
+
+
 @dataclass
 class DatabaseLab:
     """A server, its store behind a relay, and a store with hardly any room."""
@@ -266,7 +273,7 @@ def running(folder: Path, facts: dict[str, Any]) -> Iterator[DatabaseLab]:
         small = _store(f"{name}-small", name, pulled["versitygw"], "--tmpfs", "/data:mode=1777,size=3m")
         gateway = json.loads(docker("network", "inspect", name))[0]["IPAM"]["Config"][0]["Gateway"]
         relay = Relay(f"127.0.0.1:{store}")
-        with ThreadingHTTPServer((gateway, 0), relay.handler()) as server:
+        with _Quiet((gateway, 0), relay.handler()) as server:
             threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
             endpoint = f"http://{gateway}:{server.server_address[1]}"
             small_endpoint = f"http://127.0.0.1:{small}"
@@ -303,10 +310,11 @@ def _write(folder: Path, endpoint: str, small: str) -> None:
     for path, text in (("config.d/store.xml", config), ("users.d/users.xml", USERS)):
         (folder / path).parent.mkdir(exist_ok=True)
         (folder / path).write_text(text, encoding="utf-8")
-    for name, text in (("password", PASSWORD), ("access", "key"), ("secret", STORE_SECRET), ("wrong", "CANARY-wrong")):
-        (folder / name).write_text(text, encoding="utf-8")
-    for path in (folder, *folder.rglob("*")):
-        path.chmod(0o755 if path.is_dir() else 0o644)  # the server is another user
+    secrets = {"password": PASSWORD, "access": "key", "secret": STORE_SECRET, "wrong": "CANARY-wrong"}
+    for name, secret in secrets.items():
+        (folder / name).write_text(secret, encoding="utf-8")
+    for file in (folder, *folder.rglob("*")):
+        file.chmod(0o755 if file.is_dir() else 0o644)  # the server is another user
 
 
 def free_lock(lab: DatabaseLab) -> None:

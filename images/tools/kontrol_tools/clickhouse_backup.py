@@ -149,7 +149,11 @@ def _proof(
             if seen != one.columns:
                 wrong.append(f"{one.full_name} {'has other columns in' if seen else 'is not in'} the backup")
                 continue
-            found = clickhouse_proof.pieces(client, one, places[one.database])
+            try:
+                found = clickhouse_proof.pieces(client, one, places[one.database])
+            except ClickHouseError as error:
+                wrong.append(str(error))
+                continue
             lacking, more = clickhouse_proof.check_source(
                 before[one.full_name], found, quiet=quiet.get(one.full_name, set()), now=time.time()
             )

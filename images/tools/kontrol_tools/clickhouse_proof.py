@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from .clickhouse import ClickHouseError
 from .errors import ToolError
 
 if TYPE_CHECKING:
@@ -263,7 +264,11 @@ def counts(client: Client, names: Iterable[str]) -> dict[str, int]:
 
 
 def pieces(client: Client, table: Table, database: str = "") -> list[Piece]:
-    """Return the checksums of a table, read from its own database or from another one."""
+    """Return the checksums of a table, read from its own database or from another one. Raises ClickHouseError."""
+    try:
+        rows = client.rows(table.checksum(database))
+    except ClickHouseError as error:
+        raise ClickHouseError(f"Table {table.full_name} cannot be read: {error}", error.code) from error
     return [
         Piece(
             row["partition"],
@@ -273,7 +278,7 @@ def pieces(client: Client, table: Table, database: str = "") -> list[Piece]:
             int(row["sum"]),
             int(row["xor"]),
         )
-        for row in client.rows(table.checksum(database))
+        for row in rows
     ]
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from . import backups, clickhouse_proof, clickhouse_work
 from .backups import Manifest, Place
+from .clickhouse import ClickHouseError
 from .clickhouse_backup import told
 from .clickhouse_probe import DATABASE as CANARIES
 from .clickhouse_proof import Table, quoted
@@ -47,6 +48,8 @@ def _restored(step: Mapping[str, Any], manifest: Manifest) -> dict[str, Any]:
     started = time.monotonic()
     client = clickhouse_work.client(step)
     table = clickhouse_work.table_name(step, "table")
+    if not table and step.get("as"):
+        raise ArgumentError("Argument 'as' tells where one table goes, so 'table' must name it")
     names = _restore_table(client, step, manifest, table) if table else _restore_databases(client, step, manifest)
     restored = time.monotonic()
     wanted = {name: manifest.proof[name] for name in names}
@@ -176,8 +179,8 @@ def compare(step: Mapping[str, Any]) -> dict[str, Any]:
 def look(step: Mapping[str, Any]) -> dict[str, Any]:
     """Look into the backup `id` without restoring it.
 
-    Result: id, made, tables {name: rows, columns, intact}. `intact` is null where no backup shows a table: its rows are
-    those of the proof then.
+    Result: id, made, tables {name: rows, columns, intact, problem}. `intact` is null where no backup shows a table; its
+    rows are those of the proof then, as they are where it cannot be read.
     """
     place = Place.from_arguments(step, COMPONENT)
     manifest = backups.chosen(place, backups.identity(step))
@@ -195,9 +198,14 @@ def look(step: Mapping[str, Any]) -> dict[str, Any]:
 def _looked(client: Client, wanted: Mapping[str, Any], there: Table | None) -> dict[str, Any]:
     """Return what a look sees of one table."""
     columns = [column for column, _kind in wanted["columns"]]
+    told = {"rows": clickhouse_proof.table_rows(wanted), "columns": columns, "intact": None, "problem": ""}
     if there is None:
-        intact = False if wanted["read"] == "backup" else None
-        return {"rows": clickhouse_proof.table_rows(wanted), "columns": columns, "intact": intact}
-    seen = clickhouse_proof.proven(there, clickhouse_proof.pieces(client, there))
+        lost = wanted["read"] == "backup"
+        return {**told, "intact": False, "problem": "it is not in the backup"} if lost else told
+    try:
+        seen = clickhouse_proof.proven(there, clickhouse_proof.pieces(client, there))
+    except ClickHouseError as error:
+        return {**told, "intact": False, "problem": str(error)}
     intact = (seen["columns"], seen["partitions"]) == (wanted["columns"], wanted["partitions"])
-    return {"rows": clickhouse_proof.table_rows(seen), "columns": columns, "intact": intact}
+    problem = "" if intact else "it differs from its proof"
+    return {**told, "rows": clickhouse_proof.table_rows(seen), "intact": intact, "problem": problem}

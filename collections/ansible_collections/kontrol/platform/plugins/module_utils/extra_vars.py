@@ -8,14 +8,18 @@ from typing import Final
 
 EXTRA_VARS: Final = {
     "adopt": "name of the region whose cluster, made by someone else, is taken over",
+    "backup": "id of the backup to restore; left out, the newest good one",
     "confirm": "name of the region that is to be destroyed",
+    "database": "the one database of ClickHouse to restore",
     "kubeconfig": "file with another way into the region's own cluster",
     "fault": "what a drill breaks: pod, volume, database, namespaces or cluster",
+    "into": "where the one table is restored to, as database.table, beside the live one",
     "last_backup": "`declined`: the last backup before a decommission is not taken",
     "remove_foundation": "name of the region whose backups, secrets and identity are removed with its cluster",
     "smaller": "name of the region whose next backup may hold much less than the one before",
     "source": "name of the region whose newest backup is proven",
     "target": "name of the empty region into which it is restored",
+    "table": "the one table of ClickHouse to restore, as database.table",
     "take_back": "managers, separated by commas, whose changes of declared fields are undone; see playbooks/drift.yml",
     "within": "most seconds that a drill waits before it breaks something",
     "plan": "hash of the plan that was reviewed and is to be carried out",

@@ -133,6 +133,15 @@ def rows_checks(step: Object | None, target: str) -> list[Object]:
     return [check("rows written and read back", target, "equal", str(seen), bool((step or {}).get("ok")))]
 
 
+def schedule_checks(found: list[Object], schedule: str, target: str) -> list[Object]:
+    """Judge a CronJob, read by its name: there, as declared, and not suspended. Nothing is asked without a schedule."""
+    if not schedule:
+        return []
+    specs = [one.get("spec") or {} for one in found]
+    seen = f"{specs[0].get('schedule')}{', suspended' if specs[0].get('suspend') else ''}" if specs else "no CronJob"
+    return [check("backups are made on schedule", target, schedule, seen, seen == schedule)]
+
+
 def login_checks(step: Object | None, expected: Mapping[str, str], target: str) -> list[Object]:
     """Judge logins: `expected` is user -> accepted or refused; a missing answer is a failed check."""
     found = {login["user"]: login for login in (step or {}).get("logins") or []}

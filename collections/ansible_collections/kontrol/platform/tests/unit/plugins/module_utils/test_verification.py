@@ -117,3 +117,14 @@ def test_logins() -> None:
     expected = {"admin": "accepted", "default": "refused", "verify": "accepted"}
     assert red(v.login_checks(step, expected, "db")) == ["db: accepted", "db: no answer"]
     assert len(red(v.login_checks(None, expected, "db"))) == 3
+
+
+def test_a_schedule_is_there_as_declared_and_not_suspended() -> None:
+    def job(schedule: str = "0 3 * * *", *, suspend: bool = False) -> list[dict[str, Any]]:
+        return [{"spec": {"schedule": schedule, "suspend": suspend}}]
+
+    assert [one["ok"] for one in v.schedule_checks(job(), "0 3 * * *", "db")] == [True]
+    assert red(v.schedule_checks(job(suspend=True), "0 3 * * *", "db")) == ["db: 0 3 * * *, suspended"]
+    assert red(v.schedule_checks(job("1 4 * * *"), "0 3 * * *", "db")) == ["db: 1 4 * * *"]
+    assert red(v.schedule_checks([], "0 3 * * *", "db")) == ["db: no CronJob"]
+    assert v.schedule_checks(job(), "", "db") == []
