@@ -50,10 +50,10 @@ def backup(step: Mapping[str, Any]) -> dict[str, Any]:
     with backups.attempt(place, identity):
         client = clickhouse_work.client(step)
         _refuse_half_restored(client)
-        base = _base(place, int(arguments.number(step, "full_every", 1)))
+        base = base_of(place, int(arguments.number(step, "full_every", 1)))
         previous = next(iter(backups.good(place)), None)
         manifest = _made(client, step, names, identity, base)
-        _refuse_collapse(manifest, previous, smaller=step.get("smaller") is True)
+        refuse_collapse(manifest, previous, smaller=step.get("smaller") is True)
         backups.publish(place, manifest)
         expired = backups.expire(place, int(arguments.number(step, "keep", 14)), time.time())
     return {**told(manifest), "base": manifest.base, "unproven": manifest.more["unproven"], "expired": expired}
@@ -81,7 +81,7 @@ def _refuse_half_restored(client: Client) -> None:
         )
 
 
-def _base(place: Place, full_every: int) -> str:
+def base_of(place: Place, full_every: int) -> str:
     """Return the backup to build on, "" for a full one.
 
     It is the newest good one while its chain is short enough. After an attempt that failed it is none: the base may be
@@ -186,7 +186,7 @@ def _schema_version(client: Client) -> str:
         return ""
 
 
-def _refuse_collapse(manifest: Manifest, previous: Manifest | None, *, smaller: bool) -> None:
+def refuse_collapse(manifest: Manifest, previous: Manifest | None, *, smaller: bool) -> None:
     """Refuse a backup in which a table lost most of its rows: a wrong volume looks like that, and a disaster.
 
     Rows that may have expired since the one before do not count.

@@ -44,12 +44,18 @@ def restore(step: Mapping[str, Any]) -> dict[str, Any]:
         return _restored(step, backups.chosen(place, backups.identity(step)))
 
 
-def _restored(step: Mapping[str, Any], manifest: Manifest) -> dict[str, Any]:
-    started = time.monotonic()
-    client = clickhouse_work.client(step)
+def wanted_table(step: Mapping[str, Any]) -> str:
+    """Return the one table to restore, "" for databases. Raises ArgumentError."""
     table = clickhouse_work.table_name(step, "table")
     if not table and step.get("as"):
         raise ArgumentError("Argument 'as' tells where one table goes, so 'table' must name it")
+    return table
+
+
+def _restored(step: Mapping[str, Any], manifest: Manifest) -> dict[str, Any]:
+    started = time.monotonic()
+    client = clickhouse_work.client(step)
+    table = wanted_table(step)
     names = _restore_table(client, step, manifest, table) if table else _restore_databases(client, step, manifest)
     restored = time.monotonic()
     wanted = {name: manifest.proof[name] for name in names}

@@ -93,7 +93,7 @@ def finish(
         try:
             rows = client.rows(_ONE, {"id": identity})
         except ClickHouseError as error:
-            away = away or clock()
+            away = clock() if away is None else away
             if error.code or clock() > away + AWAY_SECONDS:
                 raise
             time.sleep(_POLL_SECONDS)
