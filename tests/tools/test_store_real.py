@@ -17,7 +17,7 @@ from ansible_collections.kontrol.platform.plugins.module_utils.backup_bucket imp
     BackupBucketError,
     kept,
 )
-from images.tools.kontrol_tools import backups, s3
+from images.tools.kontrol_tools import backup_watch, backups, s3
 from images.tools.kontrol_tools.errors import ToolError
 
 if TYPE_CHECKING:
@@ -129,6 +129,23 @@ def test_only_the_component_and_only_what_is_not_current_is_purged(place: backup
     assert backups.purge(place, time.time() + 8 * DAY) == 2
     assert place.read("attempts", "last.json") == b"3"
     assert len(s3.versions(place.store, place.bucket, "shop2/")) == 3
+
+
+def test_the_exporter_sees_what_is_there(place: backups.Place, tmp_path: Path) -> None:
+    store(place, "a", 2)
+    store(place, "b", 1)
+    step = {"endpoint": place.store.endpoint, "bucket": place.bucket, "component": "shop", "rpo_seconds": 93600}
+    for name, key in zip(("access", "secret"), KEYS, strict=True):
+        (tmp_path / name).write_text(key, encoding="utf-8")
+        step[f"{name}_key_file"] = str(tmp_path / name)
+    watch = backup_watch.Watch(step)
+    watch.look()
+    told = watch.gauges()
+    assert (told["kontrol_backup_store_reachable"], told["kontrol_backup_good"]) == (1.0, 2.0)
+    assert time.time() - told["kontrol_backup_newest_good_timestamp_seconds"] == pytest.approx(DAY + 10, abs=60)
+    (tmp_path / "secret").write_text("CANARY-wrong", encoding="utf-8")
+    watch.look()
+    assert watch.gauges() == {**told, "kontrol_backup_store_reachable": 0.0}
 
 
 def test_locks_are_kept_in_a_bucket_without_versions(place: backups.Place) -> None:

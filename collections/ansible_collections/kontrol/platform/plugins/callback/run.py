@@ -79,6 +79,7 @@ VERBS = (
             "upgrade",
             "remove",
             "backup",
+            "backups",
             "restore",
         },
     )
