@@ -438,7 +438,13 @@ def _holder(place: Place) -> dict[str, Any]:
 
 def _renew(place: Place, who: str, done: threading.Event) -> None:
     while not done.wait(RENEW_SECONDS):
-        with suppress(ToolError):  # the next time may work; when none does, the lock ends
+        renew(place, who)
+
+
+def renew(place: Place, who: str) -> None:
+    """Make the lock of a holder last longer."""
+    with suppress(ToolError):  # the next time may work; when none does, the lock ends
+        if _holder(place).get("holder", who) == who:
             s3.put(place.store, place.locks, place.lock, _held_by(who, LOCK_SECONDS))
 
 

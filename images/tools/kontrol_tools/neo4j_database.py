@@ -49,7 +49,7 @@ class Client:
         password: str,
         driver: Callable[[str, tuple[str, str]], Any] | None = None,
     ) -> None:
-        self.address, self.user = f"{host}:{port}", user
+        self.address, self.user, self.password = f"{host}:{port}", user, password
         self._driver = (driver or _driver)(f"bolt://{self.address}", (user, password))
 
     @classmethod
@@ -93,7 +93,12 @@ class Client:
 def _driver(address: str, login: tuple[str, str]) -> Any:
     neo4j = import_module("neo4j")  # heavy, not needed by most Jobs, and only in the image
     return neo4j.GraphDatabase.driver(
-        address, auth=login, connection_timeout=_TIMEOUT, max_transaction_retry_time=_TIMEOUT, telemetry_disabled=True
+        address,
+        auth=login,
+        connection_timeout=_TIMEOUT,
+        max_transaction_retry_time=_TIMEOUT,
+        notifications_min_severity="OFF",  # a hint for each label that is not there yet, among them those of our proofs
+        telemetry_disabled=True,
     )
 
 

@@ -33,6 +33,7 @@ JOB_OPTIONS: dict[str, dict[str, Any]] = {
     "before": {"type": "list", "elements": "dict", "default": []},
     "beside": {"type": "list", "elements": "dict", "default": []},
     "token": {"type": "bool", "default": False},
+    "near": {"type": "dict", "default": {}},
 }
 
 

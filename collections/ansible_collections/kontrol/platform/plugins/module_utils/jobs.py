@@ -35,6 +35,8 @@ KEEP_SCHEDULED_SECONDS: Final = 86_400
 """How long a scheduled Job can be looked at after its end."""
 LATE_SECONDS: Final = 3600
 """How late a scheduled Job may start, after a cluster was away; one that missed more waits for the next time."""
+API_PORT: Final = "443"
+"""Port of the Service `kubernetes`."""
 HOPELESS: Final = frozenset({"InvalidImageName", "ErrImageNeverPull"})
 """Waiting reasons that no amount of waiting cures."""
 
@@ -59,9 +61,11 @@ class JobSpec:
         user: Who it runs as, also the group of its volumes: the owner of the files where it works on somebody's.
         volumes: More to mount in each of its containers: [{name, path, claim}]; without a claim it is an empty folder.
         before: Containers that must end well before, in order: [{name, image, command, environment, memory}], or
-            [{name, steps}] for one of the tools image with steps of its own, whose results nobody reads.
+            [{name, steps}] for one of the tools image with steps of its own, whose results nobody reads. One that
+            `stays` need not end: it runs until the Job has ended, however that happens.
         beside: Containers that run beside it from before its start to its end, in the form of those of `before`.
-        token: Whether it may ask the API server, as its service account.
+        token: Whether it may ask the API server, as its service account; past its sidecar, which ends with the Job.
+        near: Labels of pods on whose node it is best: one whose volume only a single node can mount.
     """
 
     name: str
@@ -81,6 +85,7 @@ class JobSpec:
     before: list[Object] = field(default_factory=list)
     beside: list[Object] = field(default_factory=list)
     token: bool = False
+    near: dict[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return f"{self.namespace}/{self.name}"
@@ -151,8 +156,7 @@ def _job(spec: JobSpec, keep: int) -> Object:
 
 def _template(spec: JobSpec) -> Object:
     volumes, mounts = _volumes(spec)
-    first = [_before(spec, one, mounts) for one in spec.before]
-    first += [{**_before(spec, one, mounts), "restartPolicy": "Always"} for one in spec.beside]
+    first = [_before(spec, one, mounts) for one in [*spec.before, *({**one, "stays": True} for one in spec.beside)]]
     pod = {
         "restartPolicy": "Never",
         "serviceAccountName": spec.service_account,
@@ -167,6 +171,7 @@ def _template(spec: JobSpec) -> Object:
             "fsGroupChangePolicy": "OnRootMismatch",
             "seccompProfile": {"type": "RuntimeDefault"},
         },
+        **({"affinity": _near(spec.near)} if spec.near else {}),
         **({"initContainers": first} if first else {}),
         "containers": [_container(CONTAINER, spec.image, mounts)],
         "volumes": volumes,
@@ -175,8 +180,17 @@ def _template(spec: JobSpec) -> Object:
         annotation: json.dumps({"steps": steps}, sort_keys=True)
         for annotation, steps in zip(_arguments(spec).values(), _all_steps(spec), strict=True)
     }
+    if spec.mesh and spec.token:
+        annotations["traffic.sidecar.istio.io/excludeOutboundPorts"] = API_PORT
     labels = {**_labels(spec), "sidecar.istio.io/inject": "true" if spec.mesh else "false"}
     return {"metadata": {"labels": labels, "annotations": annotations}, "spec": pod}
+
+
+def _near(labels: dict[str, str]) -> Object:
+    """Return an affinity to the node of pods with these labels; there may be none of them."""
+    term = {"labelSelector": {"matchLabels": labels}, "topologyKey": "kubernetes.io/hostname"}
+    preferred = [{"weight": 100, "podAffinityTerm": term}]
+    return {"podAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": preferred}}
 
 
 def _container(name: str, image: str, mounts: list[Object], memory: str = "256Mi") -> Object:
@@ -198,6 +212,8 @@ def _container(name: str, image: str, mounts: list[Object], memory: str = "256Mi
 def _before(spec: JobSpec, one: Object, mounts: list[Object]) -> Object:
     """Return a container that comes before the Job's own, or runs beside it."""
     container = _container(one["name"], one.get("image", spec.image), mounts, one.get("memory", "256Mi"))
+    if one.get("stays"):
+        container["restartPolicy"] = "Always"
     if "steps" in one:
         return {**container, "args": ["--args", f"/etc/kontrol/{one['name']}.json"]}
     environment = [{"name": name, "value": value} for name, value in sorted(one.get("environment", {}).items())]

@@ -89,6 +89,7 @@ options:
           - Containers that must end well before the Job's own starts, in order.
           - C({name, image, command, environment, memory}), or C({name, steps}) for the tools image with other steps,
             whose results are not returned.
+          - With C(stays) one runs on, from before those that follow until the Job has ended.
         type: list
         elements: dict
         default: []
@@ -103,6 +104,11 @@ options:
           - Whether the Job may ask the API server as its service account.
         type: bool
         default: false
+      near:
+        description:
+          - Labels of pods on whose node it is best, as it mounts a volume that only one node can mount at a time.
+        type: dict
+        default: {}
   required:
     description:
       - Whether a Job without a result fails the task.
