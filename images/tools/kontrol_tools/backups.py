@@ -441,11 +441,11 @@ def _renew(place: Place, who: str, done: threading.Event) -> None:
         renew(place, who)
 
 
-def renew(place: Place, who: str) -> None:
+def renew(place: Place, who: str, seconds: float = LOCK_SECONDS) -> None:
     """Make the lock of a holder last longer."""
     with suppress(ToolError):  # the next time may work; when none does, the lock ends
         if _holder(place).get("holder", who) == who:
-            s3.put(place.store, place.locks, place.lock, _held_by(who, LOCK_SECONDS))
+            s3.put(place.store, place.locks, place.lock, _held_by(who, seconds))
 
 
 def release(place: Place, who: str) -> None:

@@ -1,169 +1,250 @@
-"""Carries dumps of Neo4j to S3 and back, and counts what the graph holds.
+"""Makes a backup of Neo4j: stop, dump, start, and proof data from the dump as the store gives it back.
 
-The server must be stopped for a dump, so a Job counts before, a Job outside the mesh dumps and uploads, and a Job
-counts after and writes the manifest. A backup counts only with its manifest, which is written last.
+One Job does it, on demand and on schedule. Its containers run one after the other, those with an `*` are Neo4j's own:
+`stop`, dump*, `start`, `carry`, load*, `finish` beside a scratch server* on the loaded dump; and `keep` all the time,
+see neo4j_job. The server is out only from stop to start. A backup counts only after its proof (backups.publish).
 """
 
 from __future__ import annotations
 
-import json
-import re
+import threading
 import time
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
 
-from . import arguments, s3
-from .errors import ArgumentError, ToolError
-from .neo4j_database import Client
-from .neo4j_probe import CANARY
-from .neo4j_roundtrip import LABEL
-from .neo4j_schema import VERSION_LABEL
+from . import arguments, backups, neo4j_proof, s3
+from .backups import Manifest, Place
+from .errors import ToolError
+from .neo4j_database import Client, Neo4jError
+from .neo4j_job import COMPONENT, Work, told
+from .neo4j_proof import NODES, RELATIONSHIPS, Counts, Proof
+from .neo4j_schema import newest_version
+from .stateful_set import StatefulSet
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*\Z")
-NODES = "nodes"
-CANARIES = "KontrolDrill"
-"""Label of what a drill writes until its fault."""
-_OWN = (LABEL, CANARY, CANARIES)
-"""Labels of nodes that proofs write: nobody's data."""
-_EITHER = "|".join(_OWN)
-_MANIFESTS = "neo4j/manifests/"
-
-Counts = dict[str, int]
-
-
-def counts(client: Client) -> Counts:
-    """Return how many nodes and relationships there are: in all, `:Label` and `[:TYPE]`; without what proofs write."""
-    found = {
-        f":{label}": _count(client, f"MATCH (n:{_quoted(label)}) RETURN count(n) AS n")
-        for label in (row["label"] for row in client.rows("CALL db.labels() YIELD label RETURN label"))
-        if label not in _OWN
-    }
-    types = client.rows("CALL db.relationshipTypes() YIELD relationshipType AS type RETURN type")
-    for kind in (row["type"] for row in types):
-        query = f"MATCH (a)-[r:{_quoted(kind)}]->() WHERE NOT a:{_EITHER} RETURN count(r) AS n"
-        found[f"[:{kind}]"] = _count(client, query)
-    found[NODES] = _count(client, f"MATCH (n) WHERE NOT n:{_EITHER} RETURN count(n) AS n")
-    return {name: count for name, count in found.items() if count or name == NODES}
+CONTAINER: Final = "neo4j"
+DUMP: Final = "neo4j.dump"
+"""Name that neo4j-admin gives and wants."""
+READY_SECONDS: Final = 300.0
+_PAUSE_SECONDS: Final = 0.05
+SMALLEST_SHARE: Final = 0.5
+"""A backup with a smaller share of what the one before holds is taken for a mistake, not for a backup."""
+_VERSION: Final = (
+    "CALL dbms.components() YIELD name, versions WHERE name = 'Neo4j Kernel' RETURN versions[0] AS version"
+)
 
 
-def _quoted(name: str) -> str:
-    return "`" + name.replace("`", "``") + "`"
+def key(identity: str) -> str:
+    """Return where the dump of a backup lies."""
+    return f"{COMPONENT}/data/{identity}.dump"
 
 
-def _count(client: Client, query: str) -> int:
-    return int(client.rows(query)[0]["n"])
+def stop(step: Mapping[str, Any]) -> dict[str, Any]:
+    """Take the lock, count what the graph holds, stop the server, and let the dump run.
+
+    Args:
+        step: The login, the store, `work`, `namespace`, `stateful_set`; id: the backup's name ("": by the time);
+            image: what the server must run, as the dump is made by that program; ready: seconds of a start or stop.
+    """
+    return told(step, _stop)
 
 
-def count(step: Mapping[str, Any]) -> dict[str, Any]:
-    """Count what the graph holds: `counts`."""
+def _stop(step: Mapping[str, Any], work: Work) -> None:
+    started = time.time()
+    identity = backups.identity(step) or backups.new_identity(started)
+    place, server = Place.from_arguments(step, COMPONENT), StatefulSet.from_arguments(step)
+    work.add(id=identity, started=started)
+    backups.take(place, identity)
+    work.add(locked=True)
+    refuse_other_image(server, arguments.text(step, "image"))
+    seconds = arguments.number(step, "ready", READY_SECONDS)
+    run_again(server, seconds)
     with Client.from_arguments(step) as client:
         client.wait(arguments.number(step, "settle", 0.0))
-        return {"counts": counts(client)}
+        work.add(version=str(client.rows(_VERSION)[0]["version"]), schema=newest_version(client))
+        counts = neo4j_proof.counts(client)
+    work.add(stopping=time.time())
+    work.add(counts=_stopped(step, server, counts, seconds))
+    work.allow("dump")
 
 
-def _store(step: Mapping[str, Any]) -> tuple[s3.Store, str]:
-    store = s3.Store(
-        endpoint=arguments.text(step, "endpoint"),
-        region=arguments.text(step, "region", "us-east-1"),
-        access_key=arguments.secret(arguments.text(step, "access_key_file")),
-        secret_key=arguments.secret(arguments.text(step, "secret_key_file")),
-    )
-    return store, arguments.text(step, "bucket")
+def _stopped(step: Mapping[str, Any], server: StatefulSet, before: Counts, seconds: float) -> Counts:
+    """Stop the server, and return what it held as the last that it told: what the dump must hold."""
+    told_last = [before]
+    counting = threading.Thread(target=_count, args=(step, told_last), daemon=True)
+    counting.start()
+    server.scale(0)
+    server.wait(0, seconds)
+    return told_last[-1]
 
 
-def _identity(step: Mapping[str, Any]) -> str:
-    identity = arguments.text(step, "id")
-    if not _ID.match(identity):
-        raise ArgumentError(f"Argument 'id' must be letters, digits and dashes, not '{identity}'")
-    return identity
+def _count(step: Mapping[str, Any], told_last: list[Counts]) -> None:
+    """Count until the server is gone."""
+    with suppress(Neo4jError), Client.from_arguments(step) as client:
+        while True:
+            told_last[:] = [neo4j_proof.counts(client)]
+            time.sleep(_PAUSE_SECONDS)
 
 
-def _key(identity: str) -> str:
-    return f"neo4j/data/{identity}.dump"
+def refuse_other_image(server: StatefulSet, image: str) -> None:
+    """Raise ToolError when the server is not declared to run an image: its volume is read by the program of that."""
+    if (runs := server.image(CONTAINER)) != image:
+        raise ToolError(
+            f"Image '{runs}' runs and not '{image}', whose program would read its volume; bring the region up to date "
+            "first (playbook bootstrap)"
+        )
 
 
-def upload(step: Mapping[str, Any]) -> dict[str, Any]:
-    """Store the dump `file` as the backup `id`. Result: id, bytes, sha256."""
-    (store, bucket), identity, file = _store(step), _identity(step), Path(arguments.text(step, "file"))
+def run_again(server: StatefulSet, seconds: float) -> None:
+    """Start a server that a dead backup or restore has left stopped, and wait until it is ready. Raises ToolError."""
+    if server.wanted() == 0:
+        server.scale(1)
+    server.wait(1, seconds)
+
+
+def start(step: Mapping[str, Any]) -> dict[str, Any]:
+    """Start the server that this Job has stopped, whatever went wrong, and count again. Arguments as of `stop`."""
+    work = Work.from_arguments(step)
+    stopping = work.state.get("stopping")
+    if stopping is None:
+        return {}
+    try:
+        server = StatefulSet.from_arguments(step)
+        server.scale(1)
+        work.add(started_again=True)
+        server.wait(1, arguments.number(step, "ready", READY_SECONDS))
+        with Client.from_arguments(step) as client:
+            client.wait(arguments.number(step, "settle", 0.0))
+            work.add(outage=round(time.time() - stopping, 1), counts_after=neo4j_proof.counts(client))
+    except ToolError as error:
+        work.add(late=f"the server did not come back: {error}")
+    return {}
+
+
+def carry(step: Mapping[str, Any]) -> dict[str, Any]:
+    """Store the dump, read it back as the store gives it, and let that be loaded into the scratch server."""
+    return told(step, _carry)
+
+
+def _carry(step: Mapping[str, Any], work: Work) -> None:
+    work.judge("dump", "The server's database could not be dumped")
+    place, file, name = Place.from_arguments(step, COMPONENT), work.folder / DUMP, key(work.state["id"])
     if not file.is_file() or not file.stat().st_size:
         raise ToolError(f"Dump '{file}' is empty or not there")
-    s3.ensure_bucket(store, bucket)
-    digest = s3.put_file(store, bucket, _key(identity), file)
-    return {"id": identity, "bytes": file.stat().st_size, "sha256": digest}
+    digest = s3.put_file(place.store, place.bucket, name, file)
+    work.add(bytes=file.stat().st_size, sha256=digest)
+    file.unlink()
+    fetch(place, work.state["id"], digest, file)
+    work.allow("load")
+
+
+def fetch(place: Place, identity: str, digest: str, file: Path) -> None:
+    """Write the dump of a backup to a file. Raises ToolError when it is not the one of a digest."""
+    s3.get_file(place.store, place.bucket, key(identity), file)
+    if s3.file_digest(file) != digest:
+        file.unlink()
+        raise ToolError(f"Dump of backup '{identity}' is not the one of its manifest: the checksums differ")
 
 
 def finish(step: Mapping[str, Any]) -> dict[str, Any]:
-    """Count again and write the manifest of the backup `id` with `bytes`, `sha256` and the `counts` before.
+    """Prove what the scratch server has loaded, make the backup count, and delete what is not kept any more.
 
-    Writes may have come in before the stop and after the start: of each number the manifest holds both.
+    Args:
+        step: The login of the scratch server, the store, `work`; keep: good backups to keep (14); smaller: whether it
+            may hold much less than the one before.
+
+    Returns:
+        id, started, made, seconds, bytes, nodes, relationships, kinds, outage, expired.
+
+    Raises:
+        ToolError: a container before this one failed, or the backup is not good.
     """
-    (store, bucket), identity = _store(step), _identity(step)
-    before: Counts = step.get("counts") or {}
-    if NODES not in before:
-        raise ArgumentError("Argument 'counts' must be what was counted before")
-    after: Counts = count(step)["counts"]
-    manifest = {
-        "backup": identity,
-        "made": int(time.time()),
-        "bytes": int(arguments.number(step, "bytes")),
-        "sha256": arguments.text(step, "sha256"),
-        "counts": {name: sorted((before.get(name, 0), after.get(name, 0))) for name in sorted({*before, *after})},
+    work, place = Work.from_arguments(step), Place.from_arguments(step, COMPONENT)
+    state = work.state
+    try:
+        if "error" in state:
+            raise ToolError(state["error"])
+        result = _finish(step, work, place)
+        if "late" in state:
+            raise ToolError(f"Backup '{state['id']}' is complete, but {state['late']}")
+    except ToolError as error:
+        if "locked" in state:
+            backups.note(place, state["id"], str(error))
+        raise
+    else:
+        backups.note(place, state["id"])
+    finally:
+        if "locked" in state:
+            backups.release(place, state["id"])
+        work.add(done=True)
+    return result
+
+
+def _finish(step: Mapping[str, Any], work: Work, place: Place) -> dict[str, Any]:
+    work.judge("load", "The dump could not be loaded into an empty database")
+    with Client.from_arguments(step) as client:
+        client.wait(arguments.number(step, "settle", 0.0))
+        proof = neo4j_proof.proof(client)
+    state = work.state
+    refuse_lack(proof, state["counts"], state.get("counts_after", state["counts"]))
+    objects, size = backups.own_objects(place, state["id"])
+    manifest = Manifest(
+        backup=state["id"],
+        base="",
+        started=state["started"],
+        made=time.time(),
+        bytes=size,
+        objects=objects,
+        versions={"neo4j": state["version"], "schema": str(state["schema"])},
+        proof=proof,
+        more={"sha256": state["sha256"], "outage": state.get("outage")},
+    )
+    _refuse_collapse(manifest, next(iter(backups.good(place)), None), smaller=step.get("smaller") is True)
+    backups.publish(place, manifest)
+    expired = backups.expire(place, int(arguments.number(step, "keep", 14)), time.time())
+    return {
+        **summary(manifest),
+        "seconds": manifest.seconds,
+        "bytes": manifest.bytes,
+        "outage": state.get("outage"),
+        "expired": expired,
     }
-    s3.put(store, bucket, f"{_MANIFESTS}{identity}.json", json.dumps(manifest, sort_keys=True).encode())
-    return {"id": identity, "bytes": manifest["bytes"], "nodes": before[NODES], "kinds": len(before) - 1}
 
 
-def manifest_of(store: s3.Store, bucket: str, identity: str) -> dict[str, Any]:
-    """Return the manifest of a backup; of the newest one when none is named. Raises ToolError when there is none."""
-    names = [f"{_MANIFESTS}{identity}.json"] if identity else s3.keys(store, bucket, _MANIFESTS)
-    found = [json.loads(text) for name in names if (text := s3.get(store, bucket, name)) is not None]
-    if not found:
-        raise ToolError(f"Backup store has no manifest '{_MANIFESTS}{identity or '*'}.json', so no complete backup")
-    newest: dict[str, Any] = max(found, key=lambda one: int(one["made"]))
-    return newest
+def summary(manifest: Manifest) -> dict[str, Any]:
+    """Return what a backup is and how much it holds."""
+    return {
+        "id": manifest.backup,
+        "started": manifest.started,
+        "made": manifest.made,
+        "nodes": manifest.proof[NODES]["rows"],
+        "relationships": manifest.proof[RELATIONSHIPS]["rows"],
+        "kinds": len([name for name in manifest.proof if name.startswith((":", "[:"))]),
+    }
 
 
-def choose(step: Mapping[str, Any]) -> dict[str, Any]:
-    """Choose the backup to restore, `id` or the newest. Result: id, bytes, made.
+def refuse_lack(proof: Proof, before: Counts, after: Counts) -> None:
+    """Raise ToolError when a dump holds less than its source held both before the stop and after the start."""
+    least = {name: min(before[name], after.get(name, 0)) for name in before}
+    held = {name: int(proof.get(name, {}).get("rows", 0)) for name in before}
+    if lacking := [f"{name} {held[name]} of {least[name]}" for name in sorted(least) if held[name] < least[name]]:
+        raise ToolError(f"The dump holds less than the server held: {', '.join(lacking[:5])}; it does not count")
 
-    A graph that holds nodes stops it, unless `replace` is true; the version nodes of the schema do not count.
+
+def _refuse_collapse(manifest: Manifest, previous: Manifest | None, *, smaller: bool) -> None:
+    """Refuse a backup that lost most of what the one before holds: a wrong volume looks like that, and a disaster.
+
+    Raises:
+        ToolError: it did, and nobody said that it may.
     """
-    store, bucket = _store(step)
-    manifest = manifest_of(store, bucket, _identity(step) if step.get("id") else "")
-    held = count(step)["counts"]
-    nodes = held[NODES] - held.get(f":{VERSION_LABEL}", 0)
-    if nodes and step.get("replace") is not True:
-        raise ToolError(f"The graph holds {nodes} nodes that would be lost; ask for replace to drop them")
-    return {"id": manifest["backup"], "bytes": manifest["bytes"], "made": manifest["made"]}
-
-
-def download(step: Mapping[str, Any]) -> dict[str, Any]:
-    """Write the dump of the backup `id` to `file`, unless it is there, and compare it with the manifest.
-
-    Result: id, bytes.
-    """
-    (store, bucket), identity, file = _store(step), _identity(step), Path(arguments.text(step, "file"))
-    manifest = manifest_of(store, bucket, identity)
-    if not file.is_file():
-        s3.get_file(store, bucket, _key(identity), file)
-    if s3.file_digest(file) != manifest["sha256"]:
-        raise ToolError(f"Dump of backup '{identity}' is not the one of its manifest: the checksums differ")
-    return {"id": identity, "bytes": file.stat().st_size}
-
-
-def compare(step: Mapping[str, Any]) -> dict[str, Any]:
-    """Compare what the graph holds now with the manifest of the backup `id`. Result: id, made, nodes, kinds."""
-    (store, bucket), identity = _store(step), _identity(step)
-    manifest = manifest_of(store, bucket, identity)
-    now = count(step)["counts"]
-    wrong = [
-        f"{name} has {now.get(name, 0)}, expected {least} to {most}"
-        for name, (least, most) in manifest["counts"].items()
-        if not least <= now.get(name, 0) <= most
-    ]
-    if wrong:
-        raise ToolError(f"Backup '{identity}' was restored but differs from its manifest: {'; '.join(wrong)}")
-    return {"id": identity, "made": manifest["made"], "nodes": now[NODES], "kinds": len(manifest["counts"]) - 1}
+    if previous is None or smaller:
+        return
+    rows, before = (one.proof[NODES]["rows"] + one.proof[RELATIONSHIPS]["rows"] for one in (manifest, previous))
+    if rows < before * SMALLEST_SHARE:
+        raise ToolError(
+            f"Backup '{manifest.backup}' holds {rows} nodes and relationships, the one before, '{previous.backup}', "
+            f"{before}; it does not count. If that is right, say so with `-e smaller=<region>`"
+        )

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from . import arguments, canary
 from .errors import ToolError
-from .neo4j_backup import CANARIES, NODES, counts
 from .neo4j_database import Client
 from .neo4j_probe import CANARY
+from .neo4j_proof import CANARIES, NODES, RELATIONSHIPS, counts
 from .neo4j_schema import VERSION_LABEL
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ def held(step: Mapping[str, Any]) -> dict[str, Any]:
         found = counts(client)
     versions = found.pop(f":{VERSION_LABEL}", 0)
     nodes = found.pop(NODES)
+    del found[RELATIONSHIPS]
     return {"rows": nodes - versions, "kinds": found}
 
 

@@ -18,8 +18,9 @@ from .neo4j_roundtrip import LABEL
 if TYPE_CHECKING:
     from .neo4j_database import Client
 
-DRILL: Final = "KontrolDrill"
-OWN: Final = (LABEL, CANARY, DRILL)
+CANARIES: Final = "KontrolDrill"
+"""Label of what a drill writes until its fault."""
+OWN: Final = (LABEL, CANARY, CANARIES)
 """Labels of nodes that proofs write: nobody's data."""
 NODES, RELATIONSHIPS = "nodes", "relationships"
 _OWN_RELATIONSHIPS = f"MATCH (:{'|'.join(OWN)})-[r]-() RETURN type(r) AS type, count(DISTINCT r) AS n"

@@ -55,6 +55,11 @@ def _enter(client: Client, seconds: float) -> None:
         ) from error
 
 
+def newest_version(client: Client) -> int:
+    """Return the newest version that was applied; 0 for none."""
+    return max((int(row["version"]) for row in client.rows(_DONE)), default=0)
+
+
 def apply(client: Client, wanted: list[schema.SchemaFile]) -> tuple[list[str], int]:
     """Apply the files that the graph does not know; return their names and the newest version."""
     client.rows(_ONE_EACH)
