@@ -53,8 +53,8 @@ CHANGES = {
     "a key of another name": "MATCH (o:Odd) SET o.test = o.text REMOVE o.text",
     "a label less": "MATCH (o:Odd) REMOVE o:Thing",
     "a relationship less": "MATCH (:Account {id: 7})-[r:PAYS]->() DELETE r",
-    "ends that were swapped": "MATCH (a:Account {id: 7})-[r:PAYS]->(b) CREATE (b)-[s:PAYS]->(a) SET s = r DELETE r",
-    "an end that is another node": "MATCH (a:Account {id: 7})-[r:PAYS]->(), (c:Account {id: 99})"
+    "ends that were swapped": "MATCH (a:Account {id: 20})-[r:PAYS]->(b) CREATE (b)-[s:PAYS]->(a) SET s = r DELETE r",
+    "an end that is another node": "MATCH (a:Account {id: 30})-[r:PAYS]->(), (c:Account {id: 99})"
     " CREATE (a)-[s:PAYS]->(c) SET s = r DELETE r",
     "a constraint less": "DROP CONSTRAINT route",
 }
@@ -122,7 +122,7 @@ class Stage:
 
     def step(self, command: str, **arguments: Any) -> dict[str, Any]:
         """Run one step of the tools image as a Job of the role does."""
-        store = {"endpoint": f"http://{self.name}-store:7070", "bucket": "b"}
+        store = {"endpoint": f"http://{self.name}-store:7070", "bucket": "backups"}
         keys = {f"{key}_key_file": f"/etc/kontrol/{key}" for key in ("access", "secret")}
         login = {"user": "neo4j", "password_file": "/etc/kontrol/secret", "work": "/work", "settle": 60}
         one = {"name": "x", "command": command, **store, **keys, **login, **arguments}
@@ -191,6 +191,7 @@ def prepare(stage: Stage) -> None:
     for volume in ("work", "scratch", "store"):
         own = ("--user", "0", "--volume", f"{stage.name}-{volume}:/x", "--entrypoint", "chown", stage.images["neo4j"])
         stage.tool("docker", "run", "--rm", *own, "7474:7474", "/x")
+    stage.shell("mkdir /store/backups /store/backups-locks", volume="store")  # folders are buckets to it
     keys = ("--env", "ROOT_ACCESS_KEY=kontrol", "--env", "ROOT_SECRET_KEY=very-secret")
     disk = ("--user", "7474", "--volume", f"{stage.name}-store:/data")
     name = ("--name", f"{stage.name}-store", "--network", stage.name)
@@ -260,6 +261,6 @@ def test_a_load_takes_the_place_of_a_graph_at_once(stage: Stage) -> None:
 
 
 def test_a_damaged_dump_is_not_loaded(stage: Stage) -> None:
-    stage.shell("printf X | dd of=/store/b/neo4j/data/one.dump bs=1 seek=99 conv=notrunc", volume="store")
+    stage.shell("printf X | dd of=/store/backups/neo4j/data/one.dump bs=1 seek=99 conv=notrunc", volume="store")
     said = stage.step("neo4j-download", id="one", file="/work/neo4j.dump")["error"]
     assert said == "Dump of backup 'one' is not the one of its manifest: the checksums differ"

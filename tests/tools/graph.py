@@ -27,7 +27,10 @@ UnavailableError.__module__ = "neo4j.exceptions"
 
 @dataclass
 class Graph:
-    """Nodes by label, passwords by user, all queries; `silent` tries get no answer; `broken` queries are refused."""
+    """Nodes by label, passwords by user, all queries; `silent` tries get no answer; `broken` queries are refused.
+
+    `types` are relationships by their type, `own_types` those of them that hang on nodes of proofs.
+    """
 
     passwords: dict[str, str] = field(default_factory=lambda: {"neo4j": "p"})
     nodes: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
@@ -38,6 +41,7 @@ class Graph:
     broken: str = ""
     lossy: bool = False
     types: dict[str, int] = field(default_factory=dict)
+    own_types: dict[str, int] = field(default_factory=dict)
     beans: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
     def module(self) -> SimpleNamespace:
@@ -50,6 +54,8 @@ class Graph:
 
     def answer(self, query: str, given: dict[str, Any]) -> list[dict[str, Any]]:
         """Do what one of the tools' queries says."""
+        if "type(r) AS type" in query:
+            return [{"type": kind, "n": count} for kind, count in self.own_types.items()]
         if query.endswith("AS n"):
             return [{"n": self.count(query)}]
         if query.startswith("CALL"):
@@ -77,6 +83,8 @@ class Graph:
         """Answer a call of one of the server's procedures."""
         if query.startswith("CALL dbms.queryJmx"):
             return [{"attributes": attributes} for attributes in self.beans[given["name"]]]
+        if query.startswith("CALL dbms.components"):
+            return [{"version": "5.26.30"}]
         if query.startswith("CALL db.labels"):
             return [{"label": label} for label in self.nodes]
         return [{"type": kind} for kind in self.types] if "relationshipTypes" in query else []
