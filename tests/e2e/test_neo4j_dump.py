@@ -124,10 +124,10 @@ class Stage:
         """Run one step of the tools image as a Job of the role does."""
         store = {"endpoint": f"http://{self.name}-store:7070", "bucket": "backups"}
         keys = {f"{key}_key_file": f"/etc/kontrol/{key}" for key in ("access", "secret")}
-        login = {"user": "neo4j", "password_file": "/etc/kontrol/secret", "work": "/work", "settle": 60}
+        login = {"user": "neo4j", "password_file": "/etc/kontrol/secret", "work": "/job", "settle": 60}
         one = {"name": "x", "command": command, **store, **keys, **login, **arguments}
         (self.folder / "args" / "args.json").write_text(json.dumps({"steps": [one]}), encoding="utf-8")
-        mounts = ("--volume", f"{self.folder}/args:/etc/kontrol:ro", "--volume", f"{self.name}-work:/work")
+        mounts = ("--volume", f"{self.folder}/args:/etc/kontrol:ro", "--volume", f"{self.name}-job:/job")
         run = ("run", "--rm", "--user", "7474", "--network", self.name, *mounts, self.images["tools"])
         said = self.tool("docker", *run, check=False)
         answer: dict[str, Any] = json.loads(said.splitlines()[-1])
@@ -188,7 +188,7 @@ def local(region: Region, ref: str) -> str:
 
 def prepare(stage: Stage) -> None:
     """Make volumes that the server's user may write to, and a backup store."""
-    for volume in ("work", "scratch", "store"):
+    for volume in ("job", "scratch", "store"):
         own = ("--user", "0", "--volume", f"{stage.name}-{volume}:/x", "--entrypoint", "chown", stage.images["neo4j"])
         stage.tool("docker", "run", "--rm", *own, "7474:7474", "/x")
     stage.shell("mkdir /store/backups /store/backups-locks", volume="store")  # folders are buckets to it
@@ -208,7 +208,7 @@ def state(stage: Stage, **known: Any) -> None:
     """Tell the containers of a backup's Job what the one that stops the server tells."""
     text = {"started": 1.0, "locked": True, "version": "5", "schema": 0, **known}
     stage.shell(
-        'rm -rf /work/*; echo "$1" >/work/state.json; touch /work/dump.allowed', json.dumps(text), volume="work"
+        'rm -rf /job/*; echo "$1" >/job/state.json; touch /job/dump.allowed', json.dumps(text), volume="job"
     )
 
 
@@ -220,10 +220,10 @@ def test_a_dump_is_carried_loaded_and_proven(stage: Stage) -> None:
     assert {name: one["rows"] for name, one in proof.items()} == {**counts, "constraints": 1, "indexes": 3}
     stage.stop(server)
     state(stage, id="one", counts=counts)
-    stage.program(*script("dump"), volumes=("data", "work"))
+    stage.program(*script("dump"), volumes=("data", "job"))
     stage.result("neo4j-carry")
     stage.shell('mkdir /scratch/conf; echo "$1" >/scratch/conf/neo4j.conf', SCRATCH, volume="scratch")
-    stage.program(*script("load_scratch"), volumes=("work", "scratch"), NEO4J_CONF="/scratch/conf")
+    stage.program(*script("load_scratch"), volumes=("job", "scratch"), NEO4J_CONF="/scratch/conf")
     scratch = stage.serve("scratch", "scratch")
     made = stage.result("neo4j-finish", host=scratch)
     assert (made["id"], made["nodes"], made["relationships"], made["kinds"]) == ("one", 501, 499, 4)
@@ -240,21 +240,21 @@ def test_every_change_of_a_graph_is_seen(stage: Stage) -> None:
 
 def test_a_backup_that_lacks_data_does_not_count(stage: Stage) -> None:
     state(stage, id="two", counts={"nodes": 502})
-    stage.shell("echo 0 >/work/load.code", volume="work")
+    stage.shell("echo 0 >/job/load.code", volume="job")
     said = stage.step("neo4j-finish", host=f"{stage.name}-scratch")["error"]
     assert said == "The dump holds less than the server held: nodes 501 of 502; it does not count"
-    assert "no good backup 'two'" in stage.step("neo4j-download", id="two", file="/work/neo4j.dump")["error"]
+    assert "no good backup 'two'" in stage.step("neo4j-download", id="two", file="/job/neo4j.dump")["error"]
     stage.stop(f"{stage.name}-scratch")
 
 
 def test_a_load_takes_the_place_of_a_graph_at_once(stage: Stage) -> None:
-    stage.shell("rm -rf /work/*", volume="work")
-    assert stage.result("neo4j-download", id="one", file="/work/neo4j.dump")["id"] == "one"
+    stage.shell("rm -rf /job/*", volume="job")
+    assert stage.result("neo4j-download", id="one", file="/job/neo4j.dump")["id"] == "one"
     load = ["/bin/bash", "-c", JOBS["__neo4j_load"]]
-    stage.program(*load, volumes=("work:/dump", "data"))
-    stage.shell("truncate -s 3000 /work/neo4j.dump", volume="work")
+    stage.program(*load, volumes=("job:/dump", "data"))
+    stage.shell("truncate -s 3000 /job/neo4j.dump", volume="job")
     with pytest.raises(AssertionError, match="exit 1"):
-        stage.program(*load, volumes=("work:/dump", "data"))
+        stage.program(*load, volumes=("job:/dump", "data"))
     server = f"{stage.name}-server"
     stage.tool("docker", "start", server)
     assert stage.result("neo4j-compare", host=server, id="one")["compared"] == 4
@@ -262,5 +262,5 @@ def test_a_load_takes_the_place_of_a_graph_at_once(stage: Stage) -> None:
 
 def test_a_damaged_dump_is_not_loaded(stage: Stage) -> None:
     stage.shell("printf X | dd of=/store/backups/neo4j/data/one.dump bs=1 seek=99 conv=notrunc", volume="store")
-    said = stage.step("neo4j-download", id="one", file="/work/neo4j.dump")["error"]
+    said = stage.step("neo4j-download", id="one", file="/job/neo4j.dump")["error"]
     assert said == "Dump of backup 'one' is not the one of its manifest: the checksums differ"

@@ -17,9 +17,16 @@ STORAGE_CLASS: Final = (
     "^([a-z0-9]([a-z0-9.-]*[a-z0-9])?)?$",
     "the name of a StorageClass, or nothing for the default one",
 )
+_FIELD: Final = r"(\*|[0-9]+(-[0-9]+)?)(/[0-9]+)?"
+CRON: Final = (
+    rf"^({_FIELD}(,{_FIELD})*( {_FIELD}(,{_FIELD})*){{4}})?$",
+    "five fields of cron in UTC such as 30 3 * * *, or nothing",
+)
 CLIENTS: Final = {"clients[].namespace": LABEL, "clients[].service_account": LABEL}
 LEAST_STORAGE: Final = "1Gi"
 TIMEOUT_SECONDS: Final = (30, 3600)
+BACKUP_MINUTES: Final = (5, 1440)
+BACKUPS_KEPT: Final = (1, 1000)
 
 
 def at_least(role: str, block: Block, option: str, least: str) -> list[Problem]:
@@ -40,3 +47,11 @@ def between(role: str, block: Block, option: str, limits: tuple[int, int], unit:
 def timeout(role: str, block: Block) -> list[Problem]:
     """Return the problem of a `wait_timeout` that is out of its limits."""
     return between(role, block, "wait_timeout", TIMEOUT_SECONDS, "seconds")
+
+
+def backups(role: str, block: Block) -> list[Problem]:
+    """Return the problems of `backup_timeout` and `backup_keep` that are out of their limits."""
+    return [
+        *between(role, block, "backup_timeout", BACKUP_MINUTES, "minutes"),
+        *between(role, block, "backup_keep", BACKUPS_KEPT, "backups"),
+    ]

@@ -20,6 +20,7 @@ PATTERNS: Final = {
     "page_cache": limits.QUANTITY,
     "storage": limits.QUANTITY,
     "storage_class": limits.STORAGE_CLASS,
+    "backup_schedule": limits.CRON,
     **limits.CLIENTS,
 }
 OVERHEAD: Final = "384Mi"
@@ -40,6 +41,7 @@ def rules(block: Block, region: dict[str, Block]) -> list[Problem]:
         *_memory(block),
         *limits.at_least("neo4j", block, "storage", limits.LEAST_STORAGE),
         *_edition(block),
+        *limits.backups("neo4j", block),
         *limits.timeout("neo4j", block),
     ]
 

@@ -278,6 +278,26 @@ def test_a_container_beside_the_job_starts_before_it_and_ends_with_it() -> None:
     assert (beside["name"], beside["restartPolicy"]) == ("server", "Always")
 
 
+def test_a_container_that_stays_runs_from_its_place_among_the_others_to_the_end() -> None:
+    before = [{"name": "keep", "steps": [], "stays": True}, {"name": "load", "command": ["load"]}]
+    keep, load = jobs.manifest(spec(before=before), "x")["spec"]["template"]["spec"]["initContainers"]
+    assert (keep["name"], keep["restartPolicy"]) == ("keep", "Always")
+    assert (load["name"], load.get("restartPolicy")) == ("load", None)
+
+
+def test_a_job_that_needs_a_volume_of_one_node_prefers_the_node_of_its_pods() -> None:
+    template = jobs.manifest(spec(near={"app": "db"}), "x")["spec"]["template"]["spec"]
+    (preferred,) = template["affinity"]["podAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"]
+    assert preferred["podAffinityTerm"]["labelSelector"] == {"matchLabels": {"app": "db"}}
+    assert "affinity" not in jobs.manifest(spec(), "x")["spec"]["template"]["spec"]
+
+
+@pytest.mark.parametrize(("mesh", "token", "past"), [(True, True, "443"), (True, False, None), (False, True, None)])
+def test_the_server_is_asked_past_the_sidecar(mesh: bool, token: bool, past: str | None) -> None:
+    annotations = jobs.manifest(spec(mesh=mesh, token=token), "x")["spec"]["template"]["metadata"]["annotations"]
+    assert annotations.get("traffic.sidecar.istio.io/excludeOutboundPorts") == past
+
+
 @pytest.mark.parametrize("token", [False, True])
 def test_only_a_job_that_asks_the_server_has_a_token(token: bool) -> None:
     template = jobs.manifest(spec(token=token), "x")["spec"]["template"]

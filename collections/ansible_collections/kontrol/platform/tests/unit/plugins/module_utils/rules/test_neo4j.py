@@ -19,6 +19,9 @@ SOUND = {
     "page_cache": "128Mi",
     "cpu": "250m",
     "clients": [],
+    "backup_schedule": "30 3 * * *",
+    "backup_keep": 14,
+    "backup_timeout": 60,
     "wait_timeout": 300,
 }
 
@@ -66,6 +69,8 @@ def test_sound(changed: dict[str, Any]) -> None:
                 'found "enterprise"'
             ),
         ),
+        ({"backup_keep": 0}, "neo4j.backup_keep: Expected 1 to 1000 backups, found 0"),
+        ({"backup_timeout": 1}, "neo4j.backup_timeout: Expected 5 to 1440 minutes, found 1"),
         ({"wait_timeout": 10}, "neo4j.wait_timeout: Expected 30 to 3600 seconds, found 10"),
     ],
 )
@@ -88,3 +93,19 @@ def test_a_size_in_milli_bytes_is_none(option: str) -> None:
 def test_it_comes_after_what_watches_it() -> None:
     assert "mesh" in neo4j.REQUIRES
     assert {"monitoring", "telemetry"} <= set(neo4j.AFTER)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "good"),
+    [
+        ("30 3 * * *", True),
+        ("*/15 0-6,22 1 1-12/2 0", True),
+        ("", True),
+        ("@daily", False),
+        ("30 3 * *", False),
+        ("30 3 * * * *", False),
+        ("30  3 * * *", False),
+    ],
+)
+def test_schedules(schedule: str, good: bool) -> None:
+    assert bool(re.search(neo4j.PATTERNS["backup_schedule"][0], schedule)) is good
