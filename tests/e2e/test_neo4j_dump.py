@@ -207,9 +207,7 @@ def script(name: str) -> list[str]:
 def state(stage: Stage, **known: Any) -> None:
     """Tell the containers of a backup's Job what the one that stops the server tells."""
     text = {"started": 1.0, "locked": True, "version": "5", "schema": 0, **known}
-    stage.shell(
-        'rm -rf /job/*; echo "$1" >/job/state.json; touch /job/dump.allowed', json.dumps(text), volume="job"
-    )
+    stage.shell('rm -rf /job/*; echo "$1" >/job/state.json; touch /job/dump.allowed', json.dumps(text), volume="job")
 
 
 def test_a_dump_is_carried_loaded_and_proven(stage: Stage) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +31,14 @@ from tests.tools.graph import Graph
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+@pytest.fixture(autouse=True)
+def own_signals() -> Iterator[None]:
+    """Give SIGTERM back: the containers of a Job take it for themselves."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
 
 
 @pytest.fixture
@@ -294,6 +304,35 @@ def test_a_store_of_another_region_is_only_read(
     neo4j_restore.download(foreign)
     neo4j_restore.compare({**foreign, "ends": True})
     assert bucket.objects == before
+
+
+@pytest.mark.parametrize("foreign", [False, True])
+def test_the_lock_of_a_restore_lasts_as_long_as_its_load(
+    bucket: Bucket, step: dict[str, Any], monkeypatch: pytest.MonkeyPatch, foreign: bool
+) -> None:
+    monkeypatch.setattr(backups, "RENEW_SECONDS", 0.05)
+    backups.take(place(step), neo4j_job.RESTORE, 0.1)
+    before = bucket.objects["/b-locks/neo4j.json"]
+    end = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM))
+    end.start()
+    assert neo4j_job.hold({**step, "foreign": foreign}) == {}
+    assert (bucket.objects["/b-locks/neo4j.json"] == before) is foreign
+
+
+def test_what_keeps_the_server_alive_renews_the_lock_of_a_backup_and_ends_it(
+    graph: Graph, api: fake_api.Api, bucket: Bucket, step: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backups, "RENEW_SECONDS", 0.05)
+    neo4j_backup.stop(step)
+    program(step, "dump")
+    bodies = set()
+    ends = threading.Timer(0.6, os.kill, (os.getpid(), signal.SIGTERM))
+    looks = [threading.Timer(at, lambda: bodies.add(bucket.objects["/b-locks/neo4j.json"])) for at in (0.0, 0.4)]
+    for one in (*looks, ends):
+        one.start()
+    neo4j_job.keep(step)
+    assert len(bodies) == 2
+    assert (api.scaled, locked(bucket)) == ([0, 1], False)
 
 
 def test_a_dump_comes_back_by_its_checksum(

@@ -103,9 +103,9 @@ def keep(step: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def hold(step: Mapping[str, Any]) -> dict[str, Any]:
-    """Hold the lock of a restore until SIGTERM. Result: nothing."""
-    place = Place.from_arguments(step, COMPONENT)
-    _until_signal(lambda: backups.renew(place, RESTORE, HOLD_SECONDS))
+    """Hold the lock of a restore until SIGTERM; a store that is `foreign` has none of ours. Result: nothing."""
+    place, foreign = Place.from_arguments(step, COMPONENT), step.get("foreign") is True
+    _until_signal(lambda: None if foreign else backups.renew(place, RESTORE, HOLD_SECONDS))
     return {}
 
 
