@@ -72,8 +72,6 @@ MAKING = {
 INTERRUPTED = "interrupted"
 REFUSED = "refused"
 WHOLE = [REFUSED, *ENDING, INTERRUPTED]
-IN_CI = "while the nodes go"
-KILLED = [pytest.param(one, marks=pytest.mark.slow if one == IN_CI else pytest.mark.life) for one in ENDING]
 
 
 def name_of(what: str) -> str:
@@ -157,7 +155,8 @@ def ended(region: Region, volumes: set[str]) -> Run:
     return done
 
 
-@pytest.mark.parametrize("what", KILLED)
+@pytest.mark.life
+@pytest.mark.parametrize("what", ENDING)
 def test_a_killed_decommission_is_repeated_and_nothing_is_left(what: str, regions: Regions, say: Say) -> None:
     region, start = regions.whole(what), time.monotonic()
     volumes = region.volumes()
@@ -219,7 +218,7 @@ def variant(region: Region, folder: Path, /, **blocks: dict[str, object]) -> Pat
     return folder / region.name
 
 
-@pytest.mark.slow
+@pytest.mark.life
 def test_a_wrong_name_is_refused(unharmed: Region) -> None:
     assert f"add `-e confirm={unharmed.name}`" in refused(unharmed)
     assert '"madrid" was confirmed' in refused(unharmed, "-e", "confirm=madrid")
@@ -227,7 +226,7 @@ def test_a_wrong_name_is_refused(unharmed: Region) -> None:
     assert '`remove_foundation` names "madrid"' in other
 
 
-@pytest.mark.slow
+@pytest.mark.life
 def test_a_protected_region_is_refused_and_check_says_so(unharmed: Region, tmp_path: Path) -> None:
     spec = variant(unharmed, tmp_path, region={"protected": True})
     assert "is protected" in refused(unharmed, *end(unharmed), inventory=spec)
@@ -236,7 +235,7 @@ def test_a_protected_region_is_refused_and_check_says_so(unharmed: Region, tmp_p
     assert f"container {unharmed.cluster}-control-plane (running)" in check.stdout
 
 
-@pytest.mark.slow
+@pytest.mark.life
 def test_a_cluster_that_is_not_recorded_is_refused(unharmed: Region, tmp_path: Path) -> None:
     record = unharmed.state / "cluster.json"
     record.rename(tmp_path / "record")
@@ -246,7 +245,7 @@ def test_a_cluster_that_is_not_recorded_is_refused(unharmed: Region, tmp_path: P
         (tmp_path / "record").rename(record)
 
 
-@pytest.mark.slow
+@pytest.mark.life
 def test_without_a_proven_cluster_the_last_backup_has_to_be_declined(unharmed: Region, tmp_path: Path) -> None:
     """The spec declares a database; whether there is one cannot be asked."""
     spec = variant(unharmed, tmp_path, mesh={}, clickhouse={})
@@ -262,7 +261,7 @@ def test_without_a_proven_cluster_the_last_backup_has_to_be_declined(unharmed: R
             unharmed.tool("docker", start, node)
 
 
-@pytest.mark.slow
+@pytest.mark.life
 def test_a_region_whose_cluster_was_lost_is_ended_once_the_last_backup_is_declined(
     regions: Regions, tmp_path: Path
 ) -> None:

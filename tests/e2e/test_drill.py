@@ -23,7 +23,7 @@ import yaml
 from tests.e2e.harness import INVENTORY, NAME, ROOT, Region, Run
 from tests.e2e.test_recovery import query
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.drill
 LEFT_OUT = shutil.ignore_patterns(".git", ".venv", ".bootstrap", "__pycache__", ".*_cache")
 ALL = os.environ.get("DRILLS") == "all"
 PHASES = ["precheck", "canaries", "fault", "rebuild", "empty", "restore", "compare", "verify"]

@@ -39,7 +39,7 @@ def test_rows_outlive_their_pod(region: Region) -> None:
     assert query(region, "SELECT count(), sum(n) FROM default.survives") == "1000\t499500"
 
 
-@pytest.mark.slow
+@pytest.mark.life
 def test_a_deleted_cluster_is_noticed_and_made_again_with_the_old_passwords(region: Region) -> None:
     before = passwords(region)
     assert before

@@ -115,7 +115,7 @@ def tell_of_clusters(regions: Regions, *told: str) -> None:
             for name in told
             for line in (
                 f"*label=io.x-k8s.kind.cluster=kontrol-{name}) echo node-of-{name} ;;",
-                f"'inspect node-of-{name}') cat {regions.folder}/node-of-{name}.json ;;",
+                f"'container inspect node-of-{name}') cat {regions.folder}/node-of-{name}.json ;;",
             )
         ],
         "kind": [

@@ -21,7 +21,7 @@ def table(tmp_path: Path, text: str) -> Path:
 def test_the_table_fits_into_the_limits_of_ci() -> None:
     minutes = {stage.name: stage.minutes for stage in stages.load()}
     assert sum(minutes.values()) < 90
-    assert sum(minutes.values()) - minutes["lab"] <= 60
+    assert sum(minutes.values()) - minutes["lab"] <= 63
 
 
 def test_a_stage_cannot_need_a_later_one(tmp_path: Path) -> None:
