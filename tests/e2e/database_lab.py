@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 import subprocess
 import sys
 import threading
@@ -164,7 +165,7 @@ class DatabaseLab:
     relay: Relay
     endpoint: str
     small: str
-    port: int = 0
+    port: int
     mark: int = 0
 
     def known_as(self, name: str) -> str:
@@ -223,11 +224,6 @@ class DatabaseLab:
         """Kill the server as a lost machine would, and start it."""
         docker("kill", "--signal", "KILL", f"{self.name}-db")
         docker("start", f"{self.name}-db")
-        self.find()
-
-    def find(self) -> None:
-        """Wait for the server, whose port is new after each start."""
-        self.port = int(docker("port", f"{self.name}-db", "8123/tcp").rpartition(":")[2])
         self.client.wait(30)
 
 
@@ -278,6 +274,7 @@ def running(folder: Path, facts: dict[str, Any]) -> Iterator[DatabaseLab]:
             endpoint = f"http://{gateway}:{server.server_address[1]}"
             small_endpoint = f"http://127.0.0.1:{small}"
             _write(folder, endpoint, f"http://{name}-small:7070")
+            port = _free_port()
             mounts = [f"{folder}/{kind}.d:/etc/clickhouse-server/{kind}.d:ro" for kind in ("config", "users")]
             volumes = [word for mount in mounts for word in ("--volume", mount)]
             docker(
@@ -288,12 +285,12 @@ def running(folder: Path, facts: dict[str, Any]) -> Iterator[DatabaseLab]:
                 "--network",
                 name,
                 "-p",
-                "127.0.0.1::8123",
+                f"127.0.0.1:{port}:8123",
                 *volumes,
                 pulled["clickhouse-server"],
             )
-            lab = DatabaseLab(name, folder, relay, endpoint, small_endpoint)
-            lab.find()
+            lab = DatabaseLab(name, folder, relay, endpoint, small_endpoint, port)
+            lab.client.wait(30)
             lab.place.ensure()
             yield lab
             server.shutdown()
@@ -301,6 +298,12 @@ def running(folder: Path, facts: dict[str, Any]) -> Iterator[DatabaseLab]:
         for container in (f"{name}-db", f"{name}-store", f"{name}-small"):
             subprocess.run(["docker", "rm", "--force", "--volumes", container], capture_output=True, check=False)
         subprocess.run(["docker", "network", "rm", name], capture_output=True, check=False)
+
+
+def _free_port() -> int:
+    """Return a port that stays the same when the container is started again, unlike one that docker chooses."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
 
 
 def _write(folder: Path, endpoint: str, small: str) -> None:
