@@ -101,16 +101,20 @@ class Table:
 
     def checksum(self, database: str = "") -> str:
         """Return the query of its checksums, read from its own database or from another one."""
-        row = ", ".join(self.hashed or [quoted(name) for name, _kind in self.columns])
+        row = f"cityHash64(tuple({', '.join(self.hashed or [quoted(name) for name, _kind in self.columns])}))"
         day = f"intDiv(toUnixTimestamp64Milli(toDateTime64({self.ttl}, 3)), {DAY * 1000})" if self.ttl else "0"
         source = f"{quoted(database or self.database)}.{quoted(self.name)}{' FINAL' if self.final else ''}"
-        merges = self.engine.endswith(FAMILY)
-        partition = "_partition_id" if merges else "'all'"
-        part = "_part" if merges and not self.final else "''"
+        if not self.engine.endswith(FAMILY):
+            where, groups = "'all' AS kontrol_partition, '' AS kontrol_part", []
+        elif self.final:
+            where, groups = "_partition_id AS kontrol_partition, '' AS kontrol_part", ["kontrol_partition"]
+        else:
+            where, groups = "any(_partition_id) AS kontrol_partition, _part AS kontrol_part", ["kontrol_part"]
+        groups += ["kontrol_day"] if self.ttl else []
         return (
-            "SELECT partition, part, day, count() AS held, toString(sum(hash)) AS sum,"  # noqa: S608 - quoted names
-            f" toString(groupBitXor(hash)) AS xor FROM (SELECT {partition} AS partition, {part} AS part,"
-            f" cityHash64(tuple({row})) AS hash, {day} AS day FROM {source}) GROUP BY partition, part, day"
+            f"SELECT {where}, {day} AS kontrol_day, count() AS kontrol_rows, toString(sum({row})) AS kontrol_sum,"  # noqa: S608 - quoted names
+            f" toString(groupBitXor({row})) AS kontrol_xor FROM {source}"
+            f"{' GROUP BY ' + ', '.join(groups) if groups else ''}"
             " SETTINGS do_not_merge_across_partitions_select_final = 1"
         )
 
@@ -271,14 +275,15 @@ def pieces(client: Client, table: Table, database: str = "") -> list[Piece]:
         raise ClickHouseError(f"Table {table.full_name} cannot be read: {error}", error.code) from error
     return [
         Piece(
-            row["partition"],
-            row["part"],
-            int(row["day"]) * DAY if table.ttl else None,
-            int(row["held"]),
-            int(row["sum"]),
-            int(row["xor"]),
+            row["kontrol_partition"],
+            row["kontrol_part"],
+            int(row["kontrol_day"]) * DAY if table.ttl else None,
+            int(row["kontrol_rows"]),
+            int(row["kontrol_sum"]),
+            int(row["kontrol_xor"]),
         )
         for row in rows
+        if int(row["kontrol_rows"])
     ]
 
 

@@ -25,14 +25,14 @@ MOST_TOLD: Final = 5
 
 
 def restore(step: Mapping[str, Any]) -> dict[str, Any]:
-    """Restore `databases`, or one `table`, from the backup `id` or the newest good one, and compare with its proof.
+    """Restore `databases`, or one `database` or `table`, from the backup `id` or the newest good one, and compare it.
 
     What a restore that was killed has left is dropped without `replace`, within a day.
 
     Args:
         step: The login, `databases`, `collection`, the store; replace: whether what holds rows may be dropped;
-            table: `database.table`, to restore only that; as: where to, beside the live one; patience: seconds for
-            RESTORE; foreign: whether the store is another region's, which is only read.
+            database: to restore only that one of them; table: `database.table`, to restore only that; as: where to,
+            beside the live one; patience: seconds for RESTORE; foreign: whether the store is another region's, which is only read.
 
     Returns:
         id, started, made, bytes, tables, rows, compared (tables), seconds of the restore, compare_seconds.
@@ -52,6 +52,12 @@ def wanted_table(step: Mapping[str, Any]) -> str:
     return table
 
 
+def wanted_databases(step: Mapping[str, Any]) -> list[str]:
+    """Return the databases to restore. Raises ArgumentError."""
+    one = str(step.get("database") or "")
+    return clickhouse_work.names({"databases": [one]} if one else step)
+
+
 def _restored(step: Mapping[str, Any], manifest: Manifest) -> dict[str, Any]:
     started = time.monotonic()
     client = clickhouse_work.client(step)
@@ -61,7 +67,7 @@ def _restored(step: Mapping[str, Any], manifest: Manifest) -> dict[str, Any]:
     wanted = {name: manifest.proof[name] for name in names}
     seen = _seen(client, names)
     wrong = clickhouse_proof.differences(wanted, seen, time.time())
-    wrong += [] if table else _missing_views(client, manifest, clickhouse_work.names(step))
+    wrong += [] if table else _missing_views(client, manifest, wanted_databases(step))
     clickhouse_work.end(client)  # whatever comes of it, from now on rows are somebody's
     if wrong:
         raise ToolError(
@@ -111,7 +117,7 @@ def _restore_databases(client: Client, step: Mapping[str, Any], manifest: Manife
     Raises:
         ToolError: rows would be lost and nobody allowed it. Our own rows about the schema come back with the backup.
     """
-    names = [name for name in clickhouse_work.names(step) if name in manifest.more["databases"]]
+    names = [name for name in wanted_databases(step) if name in manifest.more["databases"]]
     if not names:
         held = ", ".join(manifest.more["databases"])
         raise ToolError(f"Backup '{manifest.backup}' holds no such database; it holds {held}")

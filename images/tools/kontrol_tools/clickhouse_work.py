@@ -30,8 +30,8 @@ AWAY_SECONDS: Final = 60.0
 UNFINISHED: Final = "kontrol_unfinished_restore"
 """A database without tables, whose comment tells of a restore; it goes when the restore was compared."""
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
-_POLL_SECONDS = 0.5
-_MISSED = 3
+_POLL_SECONDS = 0.2
+_MISSED = 10
 """Looks at system.backups in a row that may miss an id: its row appears a moment after the answer."""
 _RUNNING = "SELECT id, query_id FROM system.backups WHERE status IN ('CREATING_BACKUP', 'RESTORING')"
 _ONE = "SELECT status, error, num_files FROM system.backups WHERE id = {id:String}"
