@@ -32,7 +32,8 @@ def restore(step: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         step: The login, `databases`, `collection`, the store; replace: whether what holds rows may be dropped;
             database: to restore only that one of them; table: `database.table`, to restore only that; as: where to,
-            beside the live one; patience: seconds for RESTORE; foreign: whether the store is another region's, which is only read.
+            beside the live one; patience: seconds for RESTORE; foreign: whether the store is another region's, which is
+            only read.
 
     Returns:
         id, started, made, bytes, tables, rows, compared (tables), seconds of the restore, compare_seconds.
