@@ -133,7 +133,7 @@ def test_rows_that_the_backup_does_not_hold_are_missed(lab: DatabaseLab, monkeyp
     assert newest(lab) == "good"
 
 
-@pytest.mark.slow
+@pytest.mark.life
 def test_what_is_written_meanwhile_does_not_make_a_backup_red(lab: DatabaseLab) -> None:
     stop = threading.Event()
 
@@ -207,7 +207,7 @@ def test_one_table_comes_back_beside_the_live_one(lab: DatabaseLab) -> None:
     }
 
 
-@pytest.mark.slow
+@pytest.mark.life
 def test_a_killed_tool_leaves_no_backup_and_the_next_one_waits_for_what_it_left(lab: DatabaseLab) -> None:
     backup(lab, "one")
     lab.fill(1)
@@ -223,7 +223,7 @@ def test_a_killed_tool_leaves_no_backup_and_the_next_one_waits_for_what_it_left(
     assert backup(lab, "three")["id"] == newest(lab) == "three"
 
 
-@pytest.mark.slow
+@pytest.mark.life
 def test_a_tool_that_is_told_to_end_tells_why_and_gives_the_lock_back(lab: DatabaseLab) -> None:
     backup(lab, "one")
     lab.fill(1)
@@ -237,7 +237,7 @@ def test_a_tool_that_is_told_to_end_tells_why_and_gives_the_lock_back(lab: Datab
     assert backup(lab, "three")["id"] == "three"
 
 
-@pytest.mark.slow
+@pytest.mark.life
 def test_a_server_that_starts_anew_in_between_has_failed(lab: DatabaseLab) -> None:
     backup(lab, "one")
     lab.fill(1)
@@ -283,7 +283,7 @@ def test_a_store_that_answers_500_now_and_then_costs_nothing(lab: DatabaseLab) -
     assert newest(lab) == made["id"]
 
 
-@pytest.mark.slow
+@pytest.mark.life
 def test_a_store_that_only_answers_500_is_an_error_and_the_last_backup_stays(lab: DatabaseLab) -> None:
     backup(lab, "one")
     with lab.relay.troubled(lambda number, method: "500"):
@@ -291,7 +291,7 @@ def test_a_store_that_only_answers_500_is_an_error_and_the_last_backup_stays(lab
     assert newest(lab) == "one"
 
 
-@pytest.mark.slow
+@pytest.mark.life
 def test_broken_backups_do_not_push_good_ones_out(lab: DatabaseLab) -> None:
     backup(lab, "one")
     backup(lab, "two")
@@ -302,7 +302,7 @@ def test_broken_backups_do_not_push_good_ones_out(lab: DatabaseLab) -> None:
     assert restore(lab, replace=True)["id"] == "four"
 
 
-@pytest.mark.slow
+@pytest.mark.life
 def test_a_killed_restore_is_repeated_and_nobody_backs_half_of_it_up(lab: DatabaseLab) -> None:
     backup(lab, "one")
     before = content(lab)
