@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
     from .neo4j_database import Client
 
-_HELLO: Final = bytes.fromhex("6060b017 00000405 00000000 00000000 00000000")
+_HANDSHAKE: Final = bytes.fromhex("6060b017 00000405 00000000 00000000 00000000")
 _VERSION: Final = bytes.fromhex("00000405")
+_HELLO, _LOGON, _RUN, _PULL = 0x01, 0x6A, 0x10, 0x3F
 _SUCCESS, _RECORD = 0x70, 0x71
 _TIMEOUT: Final = 60.0
 _PIECE: Final = 1 << 18
@@ -39,20 +40,17 @@ def rows(client: Client, query: str) -> Iterator[bytes]:
 
 
 def _rows(connection: socket.socket, client: Client, query: str) -> Iterator[bytes]:
-    connection.sendall(_HELLO)
+    connection.sendall(_HANDSHAKE)
     if (said := connection.recv(4)) != _VERSION:
         raise Neo4jError(f"Neo4j at '{client.address}' does not speak version 5.4 of bolt but '{said.hex()}'")
     login = {"scheme": "basic", "principal": client.user, "credentials": client.password}
-    for kind, *given in (
-        (0x01, {"user_agent": "kontrol/1", "bolt_agent": {"product": "kontrol/1"}}),
-        (0x6A, login),
-        (0x10, query, {}, {"mode": "r", "db": DATABASE}),
-        (0x3F, {"n": -1}),
-    ):
-        connection.sendall(_message(kind, *given))
+    agent = {"user_agent": "kontrol/1", "bolt_agent": {"product": "kontrol/1"}}
     answers = _messages(connection)
-    for _ in range(3):
+    # One at a time: now and then the server closes a connection whose query came before it had answered the login.
+    for kind, *given in ((_HELLO, agent), (_LOGON, login), (_RUN, query, {}, {"mode": "r", "db": DATABASE})):
+        connection.sendall(_message(kind, *given))
         _judge(next(answers))
+    connection.sendall(_message(_PULL, {"n": -1}))
     for answer in answers:
         if answer[1] != _RECORD:
             _judge(answer)
