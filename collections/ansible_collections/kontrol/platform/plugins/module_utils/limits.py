@@ -17,11 +17,6 @@ STORAGE_CLASS: Final = (
     "^([a-z0-9]([a-z0-9.-]*[a-z0-9])?)?$",
     "the name of a StorageClass, or nothing for the default one",
 )
-_FIELD: Final = r"(\*|[0-9]+(-[0-9]+)?)(/[0-9]+)?"
-CRON: Final = (
-    rf"^({_FIELD}(,{_FIELD})*( {_FIELD}(,{_FIELD})*){{4}})?$",
-    "five fields of cron in UTC such as 30 3 * * *, or nothing",
-)
 CLIENTS: Final = {"clients[].namespace": LABEL, "clients[].service_account": LABEL}
 LEAST_STORAGE: Final = "1Gi"
 TIMEOUT_SECONDS: Final = (30, 3600)

@@ -20,7 +20,6 @@ PATTERNS: Final = {
     "page_cache": limits.QUANTITY,
     "storage": limits.QUANTITY,
     "storage_class": limits.STORAGE_CLASS,
-    "backup_schedule": limits.CRON,
     **limits.CLIENTS,
 }
 OVERHEAD: Final = "384Mi"

@@ -93,19 +93,3 @@ def test_a_size_in_milli_bytes_is_none(option: str) -> None:
 def test_it_comes_after_what_watches_it() -> None:
     assert "mesh" in neo4j.REQUIRES
     assert {"monitoring", "telemetry"} <= set(neo4j.AFTER)
-
-
-@pytest.mark.parametrize(
-    ("schedule", "good"),
-    [
-        ("30 3 * * *", True),
-        ("*/15 0-6,22 1 1-12/2 0", True),
-        ("", True),
-        ("@daily", False),
-        ("30 3 * *", False),
-        ("30 3 * * * *", False),
-        ("30  3 * * *", False),
-    ],
-)
-def test_schedules(schedule: str, good: bool) -> None:
-    assert bool(re.search(neo4j.PATTERNS["backup_schedule"][0], schedule)) is good
