@@ -49,6 +49,7 @@ from ansible_collections.kontrol.platform.tests.unit.plugins.module_utils.test_t
     wait_for,
 )
 
+pytestmark = pytest.mark.cloud
 ROOT = Path(__file__).resolve().parents[2]
 LOCATION = "eu-west-2"
 ACCOUNT = "123456789012"  # moto's
