@@ -147,7 +147,13 @@ def test_a_region_that_cannot_be_reached_fails_by_itself_and_the_others_have_the
     assert "refuses connections" in plan_of(regions, gone)["failure"]
     assert f"Cluster kontrol-{stopped} is stopped" in plan_of(regions, stopped)["failure"]
     for name in (gone, stopped):
-        assert kinds(plan_of(regions, name)) <= {"SecretStore", "StoredSecret", "BackupStore", "Cluster"}
+        assert kinds(plan_of(regions, name)) <= {
+            "SecretStore",
+            "StoredSecret",
+            "BackupBucket",
+            "BackupStore",
+            "Cluster",
+        }
         assert plan_of(regions, name)["refusals"]
     summary = done.text[done.text.index("\nRun ") :]
     assert summary.count("\nRun ") == 1

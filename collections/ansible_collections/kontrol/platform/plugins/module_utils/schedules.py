@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from itertools import pairwise, takewhile
 from typing import Final
 
@@ -23,6 +24,7 @@ class ScheduleError(ValueError):
     """A schedule is none; the text says why."""
 
 
+@lru_cache(maxsize=256)
 def longest_gap(schedule: str) -> float:
     """Return the most minutes between two moments of a schedule.
 
