@@ -29,7 +29,7 @@ ALL = os.environ.get("DRILLS") == "all"
 PHASES = ["precheck", "canaries", "fault", "rebuild", "empty", "restore", "compare", "verify"]
 SANDBOX = "drillbox"
 NETWORKS = {"pod_cidr": "10.84.0.0/16", "service_cidr": "10.184.0.0/16"}
-PER_DAY = 2
+PER_DAY = 1
 DAY = int(time.time()) // 86_400
 DRILL = ("-e", "fault=database", "-e", f"confirm={NAME}", "-e", "within=2")
 FILL = (
