@@ -28,7 +28,7 @@ assert sys.version_info[:2] >= (3, 13) and tuple(map(int, core.split(".")[:2])) 
 """
 COMMANDS = (
     ("python3", "-c", SCRIPT),
-    ("pytest", "-q", "-m", "not e2e and not oracle and not lab", "-n", "2", "-p", "no:cacheprovider"),
+    ("pytest", "-q", "-m", "not e2e and not oracle and not cloud and not lab", "-n", "2", "-p", "no:cacheprovider"),
 )
 
 

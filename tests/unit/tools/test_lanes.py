@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tools import sanity, trixie
 
@@ -75,6 +77,15 @@ def test_the_container_has_no_network_and_cannot_write_to_the_project() -> None:
     assert argv[argv.index("--network") + 1] == "none"
     assert f"{trixie.ROOT}:/project:ro" in argv
     assert argv[-3:] == ["image", "python3", "-V"]
+
+
+def test_the_container_runs_no_test_that_the_unit_stage_leaves_out() -> None:
+    stages = yaml.safe_load((trixie.ROOT / "tests" / "stages.yml").read_text(encoding="utf-8"))["stages"]
+    unit = next(line for one in stages if one["name"] == "unit" for line in one["run"])
+    left_out = set(re.findall(r"not (\w+)", unit))
+    pytest_in_container = next(command for command in trixie.COMMANDS if command[0] == "pytest")
+    assert left_out <= set(re.findall(r"not (\w+)", pytest_in_container[pytest_in_container.index("-m") + 1]))
+    assert "cloud" in left_out
 
 
 def test_the_newest_image_of_the_lab_is_taken(calls: Calls) -> None:
