@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ansible_collections.kontrol.platform.plugins.module_utils.errors import KontrolError
 from ansible_collections.kontrol.platform.plugins.module_utils.kube import guard
-from ansible_collections.kontrol.platform.plugins.module_utils.kube.client import ApiError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
 GONE_SECONDS: Final = 180.0
 POLL_SECONDS: Final = 0.25
-AT_ONCE: Final[dict[str, Any]] = {"apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": 0}
+AT_ONCE: Final[dict[str, Any]] = {"gracePeriodSeconds": 0}
 
 
 def pod_path(component: str) -> str:
@@ -78,13 +77,7 @@ BREAK: Final[dict[str, Callable[[Client, str], list[str]]]] = {
 
 def _delete(client: Client, path: str) -> list[str]:
     guard.check(client)
-    try:
-        client.request("DELETE", path, body=AT_ONCE)
-    except ApiError as error:
-        if error.status != 404:
-            raise
-        return []
-    return [path.removeprefix("/api/v1/")]
+    return [] if client.discard(path, AT_ONCE) is None else [path.removeprefix("/api/v1/")]
 
 
 def _wait(done: Callable[[], bool], what: str) -> None:

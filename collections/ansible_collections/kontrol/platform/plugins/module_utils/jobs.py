@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ansible_collections.kontrol.platform.plugins.module_utils.errors import KontrolError
 from ansible_collections.kontrol.platform.plugins.module_utils.kube import guard
-from ansible_collections.kontrol.platform.plugins.module_utils.kube.client import ApiError, Client
+from ansible_collections.kontrol.platform.plugins.module_utils.kube.client import Client
 from ansible_collections.kontrol.platform.plugins.module_utils.kube.objects import COMPONENT, MANAGED_BY, OWNER
 
 if TYPE_CHECKING:
@@ -138,6 +138,23 @@ def cron_job(job: Object, component: str, schedule: str) -> Object:
             "jobTemplate": {"metadata": {"labels": _labels(spec)}, "spec": _job(spec, KEEP_SCHEDULED_SECONDS)},
         },
     }
+
+
+def job_path(namespace: str, name: str = "") -> str:
+    """Return the path of a Job, or of all Jobs of a namespace."""
+    return f"/apis/batch/v1/namespaces/{namespace}/jobs{'/' if name else ''}{name}"
+
+
+def make(client: Client, spec: JobSpec, suffix: str) -> str:
+    """Make a Job and return its name in the cluster, which ends with `suffix`."""
+    body = manifest(spec, suffix)
+    client.request("POST", job_path(spec.namespace), body=body)
+    return str(body["metadata"]["name"])
+
+
+def delete(client: Client, namespace: str, name: str) -> None:
+    """Delete a Job and its pods in the background; one that is gone already is fine."""
+    client.discard(job_path(namespace, name), {"propagationPolicy": "Background"})
 
 
 def _labels(spec: JobSpec) -> dict[str, str]:
@@ -329,22 +346,19 @@ class JobRunner:
     def _one(self, spec: JobSpec) -> JobResult:
         """Create, follow, read and delete one Job."""
         started = self._clock()
-        body = manifest(spec, self._suffix())
-        collection = f"/apis/batch/v1/namespaces/{spec.namespace}/jobs"
         try:
-            self._client.request("POST", collection, body=body)
+            name = make(self._client, spec, self._suffix())
         except KontrolError as error:
             return JobResult(spec.name, {}, 0.0, f"Job '{spec}' could not be made: {error}")
-        name = body["metadata"]["name"]
         try:
             results = self._follow(spec, name, started)
             seconds = round(self._clock() - started, 1)
-            ended = self._end(f"{collection}/{name}") if spec.until_end else ""
+            ended = self._end(job_path(spec.namespace, name)) if spec.until_end else ""
             return JobResult(spec.name, results, seconds, ended=ended)
         except KontrolError as error:
             return JobResult(spec.name, {}, round(self._clock() - started, 1), f"Job '{spec}' gave no result: {error}")
         finally:
-            self._delete(f"{collection}/{name}")
+            delete(self._client, spec.namespace, name)
 
     def _end(self, path: str) -> str:
         """Wait until a Job whose work is done has ended; a sidecar that goes on would keep it."""
@@ -356,15 +370,6 @@ class JobRunner:
                     return str(condition["type"])
             self._sleep(POLL_SECONDS)
         return f"still running {END_SECONDS} s after its work was done"
-
-    def _delete(self, path: str) -> None:
-        """Delete a Job and its pods in the background; one that is gone already is fine."""
-        options = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
-        try:
-            self._client.request("DELETE", path, body=options)
-        except ApiError as error:
-            if error.status != 404:
-                raise
 
     def _follow(self, spec: JobSpec, name: str, started: float) -> Object:
         """Wait for the end of the Job's container and return its results."""

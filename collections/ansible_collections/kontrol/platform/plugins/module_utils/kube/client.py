@@ -149,6 +149,19 @@ class Client:
                 return None
             raise
 
+    def discard(self, path: str, options: Object | None = None) -> Object | None:
+        """Delete one object by its DeleteOptions; return the answer, None when the object was not there.
+
+        The API server answers with the object while something still holds it, and with a Status when it is gone.
+        """
+        body = {"apiVersion": "v1", "kind": "DeleteOptions", **(options or {})}
+        try:
+            return self.request("DELETE", path, body=body)
+        except ApiError as error:
+            if error.status == 404:
+                return None
+            raise
+
     def list(self, path: str, params: dict[str, str] | None = None) -> Objects:
         """Return all objects of a collection, page by page."""
         return self.listing(path, params)[0]

@@ -9,7 +9,7 @@ from typing import Any
 
 from ansible_collections.kontrol.platform.plugins.module_utils.errors import KontrolError
 from ansible_collections.kontrol.platform.plugins.module_utils.kube import diff, guard
-from ansible_collections.kontrol.platform.plugins.module_utils.kube.client import ApiError, Client
+from ansible_collections.kontrol.platform.plugins.module_utils.kube.client import Client
 from ansible_collections.kontrol.platform.plugins.module_utils.kube.discovery import Discovery, Resource
 from ansible_collections.kontrol.platform.plugins.module_utils.kube.inventory import Inventory
 from ansible_collections.kontrol.platform.plugins.module_utils.kube.objects import (
@@ -39,19 +39,9 @@ def remove_object(client: Client, path: str, live: Object, propagation: str = "B
     Returns:
         Whether it is gone; False when finalizers, dependents or a grace period still hold it.
     """
-    options = {
-        "apiVersion": "v1",
-        "kind": "DeleteOptions",
-        "propagationPolicy": propagation,
-        "preconditions": {"uid": live["metadata"]["uid"]},
-    }
-    try:
-        answer = client.request("DELETE", path, body=options)
-    except ApiError as error:
-        if error.status != 404:
-            raise
-        return True
-    return answer.get("kind") == "Status"
+    options = {"propagationPolicy": propagation, "preconditions": {"uid": live["metadata"]["uid"]}}
+    answer = client.discard(path, options)
+    return answer is None or answer.get("kind") == "Status"
 
 
 @dataclass(frozen=True)

@@ -91,11 +91,7 @@ class Inventory:
 
     def remove(self) -> None:
         """Delete it; that it is gone already does not matter."""
-        try:
-            self._client.request("DELETE", self._path)
-        except ApiError as error:
-            if error.status != 404:
-                raise
+        self._client.discard(self._path)
 
 
 def inventories(client: Client) -> list[Inventory]:

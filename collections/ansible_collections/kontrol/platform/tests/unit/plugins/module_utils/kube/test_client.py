@@ -45,6 +45,19 @@ def client_for(url: str) -> Client:
     return Client(link, sleep=lambda _seconds: None)
 
 
+class TestDiscard:
+    def test_what_is_there_is_deleted_and_what_is_not_is_fine(self, api: StubApi, client: Client) -> None:
+        api.put(CONFIG_MAP)
+        assert client.discard(PATH) is not None
+        assert client.find(PATH) is None
+        assert client.discard(PATH) is None
+
+    def test_any_other_refusal_is_an_error(self, api: StubApi, client: Client) -> None:
+        api.fail("DELETE", "configmaps/a", 403, "Forbidden")
+        with pytest.raises(ApiError, match="403"):
+            client.discard(PATH)
+
+
 class TestRetries:
     @pytest.mark.parametrize("code", [429, 503])
     def test_retry_after_is_obeyed(self, api: StubApi, client: Client, code: int) -> None:
