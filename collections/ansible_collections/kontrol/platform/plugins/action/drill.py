@@ -19,15 +19,14 @@ from ansible_collections.kontrol.platform.plugins.module_utils import (
     damage,
     drill,
     drill_view,
+    jobs,
     paths,
     run_record,
     state,
 )
 from ansible_collections.kontrol.platform.plugins.module_utils.action_base import KontrolAction
 from ansible_collections.kontrol.platform.plugins.module_utils.errors import KontrolError
-from ansible_collections.kontrol.platform.plugins.module_utils.jobs import JobSpec, manifest
 from ansible_collections.kontrol.platform.plugins.module_utils.kube import guard, session
-from ansible_collections.kontrol.platform.plugins.module_utils.kube.client import ApiError
 from ansible_collections.kontrol.platform.plugins.module_utils.region_run import RegionRun, current_run, entry, result
 
 Evidence = dict[str, Any]
@@ -67,6 +66,7 @@ class ActionModule(KontrolAction):
         "fault": {"type": "str", "default": ""},
         "within": {"type": "float", "default": 30.0},
         "targets": {"type": "dict", "default": {}},
+        "components": {"type": "list", "elements": "str", "default": []},
         "databases": {"type": "list", "elements": "str", "default": []},
         "phase": {"type": "str", "default": ""},
         "notes": {"type": "dict", "default": {}},
@@ -122,22 +122,36 @@ class ActionModule(KontrolAction):
         return {"changed": False, "drill": evidence, "backups": drill.chosen(evidence)}
 
     def _confirm(self, args: dict[str, Any]) -> dict[str, Any]:
-        """Show what will be broken; refuse unless exactly this region was named and it is not protected."""
+        """Show what will be broken; refuse unless exactly this region was named and it is not protected.
+
+        What the role needs to know of the mode and of the fault is in the answer, from the one table of faults.
+        """
         known = ", ".join(drill.FAULTS)
         if args["mode"] == "practice" and args["fault"] not in drill.FAULTS:
             raise KontrolError(f"Fault '{args['fault']}' is not known; give `-e fault=` one of: {known}")
         kind = drill.kind_of(args)
+        databases = args["components"]
+        for verb in drill.HOLDER_VERBS:
+            databases = paths.components_with(verb, databases)
+        answer = {
+            "changed": False,
+            "databases": databases,
+            "parts": drill.parts_of(args["mode"], args["fault"]),
+            "destroys": kind.destroys,
+            "rebuilds": kind.rebuilds,
+            "through_api": args["fault"] in damage.BREAK,
+        }
         lines = [
             f"Region {args['region']}: this is what the drill breaks: {kind.breaks}",
-            f"  databases: {', '.join(args['databases']) or 'none'}",
+            f"  databases: {', '.join(databases) or 'none'}",
             *(["  what was written since the newest good backup is lost"] if kind.destroys else []),
         ]
         said = {"confirm": args["confirm"], "remove_foundation": ""}
         if problem := refusal(args["region"], said, protected=args["protected"]):
             if self.check_mode:
-                return {"changed": False, "kontrol_lines": [*lines, f"  A drill would be refused: {problem}"]}
+                return {**answer, "kontrol_lines": [*lines, f"  A drill would be refused: {problem}"]}
             raise KontrolError(problem, {"kontrol_lines": lines})
-        return {"changed": False, "kontrol_lines": lines}
+        return {**answer, "kontrol_lines": lines}
 
     def _begin(self, args: dict[str, Any]) -> dict[str, Any]:
         """Begin a drill. One that was killed is told, and what it has left to do; that is done before anything else."""
@@ -154,7 +168,7 @@ class ActionModule(KontrolAction):
             "phases": [],
             "phase": "begin",
             "left": left.get("left") or left,
-            "stale_writers": left.get("writers") or [],
+            "stale_writers": [*left.get("stale_writers", []), *left.get("writers", [])],
         }
         mend = drill.mending(evidence["left"])
         lines = [f"Before it: {drill.told(left)}"] if left else []
@@ -232,13 +246,13 @@ class ActionModule(KontrolAction):
         writers = []
         with session.connected(args["kubeconfig"]) as client:
             guard.check(client)
-            for one in evidence["stale_writers"]:  # of a drill that was killed
-                _delete(client, _job_path(one))
+            for one in evidence["stale_writers"]:  # of drills that were killed
+                jobs.delete(client, one["namespace"], one["job"])
+            evidence["stale_writers"] = []
             for database, job in args["jobs"].items():
-                spec = JobSpec(component=database, **job)
-                body = manifest(spec, self._region.run.rpartition("-")[2])
-                client.request("POST", f"/apis/batch/v1/namespaces/{spec.namespace}/jobs", body=body)
-                writers.append(canaries.Writer(database, spec.namespace, body["metadata"]["name"]))
+                spec = jobs.JobSpec(component=database, **job)
+                name = jobs.make(client, spec, self._region.run.rpartition("-")[2])
+                writers.append(canaries.Writer(database, spec.namespace, name))
                 evidence["writers"] = [one.__dict__ for one in writers]
                 self._keep(evidence)
         orders = canaries.Orders(args["kubeconfig"], str(self._folder), tuple(writers))
@@ -253,7 +267,7 @@ class ActionModule(KontrolAction):
         if args["kubeconfig"]:
             with session.connected(args["kubeconfig"]) as client:
                 for one in evidence.get("writers") or []:
-                    _delete(client, _job_path(one))
+                    jobs.delete(client, one["namespace"], one["job"])
         canaries.stop(*evidence.get("follower", (0, "")))
         if evidence.get("source"):
             self._region.source_store("", evidence["source"]).remove()
@@ -264,8 +278,8 @@ class ActionModule(KontrolAction):
         evidence = self._evidence()
         act = damage.BREAK[evidence["fault"]]
         with session.connected(args["kubeconfig"]) as client:
-            paths = {one: damage.pod_path(one) for one in evidence["databases"]}
-            evidence["hit"] = {one: {"before": damage.uid(client, path)} for one, path in paths.items()}
+            pods = {one: damage.pod_path(one) for one in evidence["databases"]}
+            evidence["hit"] = {one: {"before": damage.uid(client, path)} for one, path in pods.items()}
             self._keep(evidence)
             hit = [path for one in client.map(lambda name: act(client, name), evidence["databases"]) for path in one]
         return result([entry(path, "delete") for path in hit], drill=evidence)
@@ -308,16 +322,3 @@ def listing(source: str) -> str:
     found = [(path, path.stat()) for path in sorted(folder.rglob("*")) if path.is_file()]
     lines = [f"{path.relative_to(folder)} {stat.st_size} {stat.st_mtime_ns}" for path, stat in found]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest() if lines else ""
-
-
-def _job_path(writer: dict[str, str]) -> str:
-    return f"/apis/batch/v1/namespaces/{writer['namespace']}/jobs/{writer['job']}"
-
-
-def _delete(client: Any, path: str) -> None:
-    options = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
-    try:
-        client.request("DELETE", path, body=options)
-    except ApiError as error:
-        if error.status != 404:
-            raise

@@ -34,8 +34,7 @@ class ActionModule(KontrolAction):
     def execute(self, args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         """Refuse to lose data of which no last backup can be taken, unless that was declined."""
         del task_vars
-        roles = paths.project_root() / "roles"
-        holding = [name for name in args["components"] if (roles / name / "tasks" / "backup.yml").is_file()]
+        holding = paths.components_with("backup", args["components"])
         region = RegionRun(args["region"], "", Path(args["private"]))
         condition, record = region.driver().condition(), load_record(region.folder)
         lost = condition is Condition.ABSENT and record is not None and record.phase == READY

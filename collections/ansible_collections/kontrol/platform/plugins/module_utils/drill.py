@@ -73,6 +73,8 @@ PHASES: Final = (
     "verify",
     "judge",
 )
+HOLDER_VERBS: Final = ("backups", "evidence", "canary", "destroy", "restore")
+"""Verbs that a component has whose data a drill can lose and bring back."""
 PROVE: Final = Fault("nothing: the newest backup of another region is restored into this empty one", rebuilds=False)
 
 
@@ -123,6 +125,14 @@ class Verdict:
 def kind_of(evidence: Evidence) -> Fault:
     """Return the fault of a drill."""
     return PROVE if evidence["mode"] == "prove" else FAULTS[evidence["fault"]]
+
+
+def parts_of(mode: str, fault: str) -> list[str]:
+    """Return the verbs of the role `drill` that make up a drill, in their order."""
+    if mode == "prove":
+        return ["begin", "source", "restore", "compare", "verify"]
+    recovery = ["empty", "restore"] if FAULTS[fault].destroys else []
+    return ["begin", "precheck", "canaries", "fault", "rebuild", *recovery, "compare", "verify"]
 
 
 def judge(evidence: Evidence, acknowledged: dict[str, Acknowledged]) -> Verdict:

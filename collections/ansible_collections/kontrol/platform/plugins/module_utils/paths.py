@@ -40,6 +40,12 @@ def project_root() -> Path:
     return Path(__file__).resolve().parents[6]
 
 
+def components_with(verb: str, components: list[str]) -> list[str]:
+    """Return those components, in their order, whose role has a verb."""
+    roles = project_root() / "roles"
+    return [name for name in components if (roles / name / "tasks" / f"{verb}.yml").is_file()]
+
+
 def shown(path: Path) -> str:
     """Return a path as a message names it: relative when it is below the current directory."""
     try:

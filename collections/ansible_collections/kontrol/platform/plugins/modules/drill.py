@@ -61,6 +61,11 @@ options:
     description: Targets in seconds, C(rto) and C(rpo).
     type: dict
     default: {}
+  components:
+    description: The region's components, for V(confirm).
+    type: list
+    elements: str
+    default: []
   databases:
     description: Components that hold data.
     type: list
@@ -132,6 +137,26 @@ store:
   description: The store of the source as the databases' roles take it; C(endpoint), C(bucket), C(access), C(secret).
   type: dict
   returned: for V(source)
+databases:
+  description: Those of O(components) that a drill can lose and bring back.
+  type: list
+  returned: for V(confirm)
+parts:
+  description: Verbs of the role C(drill) that the drill is made of, in their order.
+  type: list
+  returned: for V(confirm)
+destroys:
+  description: Whether the fault loses data, so that it must be restored.
+  type: bool
+  returned: for V(confirm)
+rebuilds:
+  description: Whether the fault loses parts of the region that must be made anew before.
+  type: bool
+  returned: for V(confirm)
+through_api:
+  description: Whether V(break) does the damage; otherwise the role does.
+  type: bool
+  returned: for V(confirm)
 mend:
   description: What an earlier drill has left to do, C(restore), C(deploy) or nothing.
   type: str
