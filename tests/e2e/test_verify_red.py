@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.harness import Region
+from tests.e2e.test_recovery import query
 
 Act = Callable[[Region], None]
 NAMESPACES = ("kontrol-verify", "kontrol-outside", "clickhouse")
@@ -95,6 +96,15 @@ def stopped_sidecar(region: Region) -> None:
     region.kubectl("exec", *where, "--", "/bin/sh", "-c", "kill -STOP $(pidof envoy)")
 
 
+def lost_schema(region: Region) -> None:
+    """Take a database away, as somebody in a hurry does who is in the wrong window."""
+    query(region, "RENAME DATABASE matches TO aside")
+
+
+def found_schema(region: Region) -> None:
+    query(region, "RENAME DATABASE aside TO matches")
+
+
 def nothing(region: Region) -> None:
     """Bootstrap needs no help."""
 
@@ -106,6 +116,7 @@ CASES = {
     jobs_cannot_start: room_again,
     undeclared_port: new_target,
     stopped_sidecar: new_target,
+    lost_schema: found_schema,
     secret_in_environment: no_environment,
 }
 

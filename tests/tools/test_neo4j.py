@@ -63,6 +63,15 @@ def test_a_file_that_was_applied_must_not_change(graph: Graph, step: dict[str, A
         neo4j_schema.run(step)
 
 
+def test_a_look_at_the_schema_names_what_is_not_there_and_changes_nothing(graph: Graph, step: dict[str, Any]) -> None:
+    before = neo4j_schema.check(step)
+    assert before["ok"] is False
+    assert "was not applied" in before["seen"]
+    assert not graph.nodes.get(neo4j_schema.VERSION_LABEL)
+    neo4j_schema.run(step)
+    assert neo4j_schema.check(step)["ok"] is True
+
+
 def test_a_statement_that_fails_leaves_no_version_behind(graph: Graph, step: dict[str, Any]) -> None:
     graph.broken = "INDEX c"
     with pytest.raises(ToolError, match="SyntaxError"):

@@ -51,6 +51,53 @@ def remember(database: Database) -> list[dict[str, Any]]:
     return rows
 
 
+def looked(database: Database, *databases: str) -> None:
+    """Let the database have databases, besides what it remembers of the schema."""
+    remembered = database.answer
+
+    def answer(query: str, body: str, user: str, password: str) -> tuple[int, str, str]:
+        if "system.databases" in query:
+            return 200, "\n".join(json.dumps({"name": name}) for name in databases), ""
+        return remembered(query, body, user, password)
+
+    database.answer = answer
+
+
+def test_a_look_at_the_schema_names_what_is_not_there(database: Database, step: dict[str, Any]) -> None:
+    remember(database)
+    step["databases"] = ["a", "b", "kontrol"]
+    looked(database, "default")
+    assert schema.check(step) == {
+        "ok": False,
+        "seen": "database 'a' is not there; database 'b' is not there; database 'kontrol' is not there; "
+        "'0001_first.sql' was not applied; '0002_second.sql' was not applied",
+    }
+    schema.run(step)
+    looked(database, "a", "b", "kontrol")
+    assert schema.check(step) == {"ok": True, "seen": "2 files"}
+    looked(database, "a", "kontrol")
+    assert schema.check(step) == {"ok": False, "seen": "database 'b' is not there"}
+
+
+def test_a_look_at_the_schema_changes_nothing(database: Database, step: dict[str, Any]) -> None:
+    remember(database)
+    schema.check(step)
+    assert all(query.startswith("SELECT") for query in database.queries)
+
+
+def test_a_look_at_the_schema_tells_a_file_that_was_changed_and_a_refusal(
+    database: Database, step: dict[str, Any], folder: Path
+) -> None:
+    remember(database)
+    schema.run(step)
+    looked(database, "kontrol")
+    (folder / "0002_second.sql").write_text("CREATE DATABASE IF NOT EXISTS c;")
+    assert schema.check(step) == {"ok": False, "seen": "'0002_second.sql' was applied with other text"}
+    database.answer = lambda *_: (403, "Code: 516. Authentication failed", "516")
+    assert schema.check(step)["ok"] is False
+    assert "Authentication failed" in schema.check(step)["seen"]
+
+
 def test_a_second_run_applies_nothing(database: Database, step: dict[str, Any]) -> None:
     rows = remember(database)
     assert schema.run(step) == {"applied": ["0001_first.sql", "0002_second.sql"], "version": 2}

@@ -57,16 +57,32 @@ def _enter(client: Client, seconds: float) -> None:
 
 def newest_version(client: Client) -> int:
     """Return the newest version that was applied; 0 for none."""
-    return max((int(row["version"]) for row in client.rows(_DONE)), default=0)
+    return max(_done(client), default=0)
+
+
+def check(step: Mapping[str, Any]) -> dict[str, Any]:
+    """Look whether every file of `folder` was applied; change nothing. Result: ok, seen.
+
+    Constraints and indexes are not looked at: they belong to the services, whose migrations may drop them. A refusal is
+    a failed check.
+    """
+    wanted = schema.files(Path(arguments.text(step, "folder")), schema.CYPHER)
+    try:
+        with Client.from_arguments(step) as client:
+            return schema.judged(wanted, _done(client), [])
+    except Neo4jError as error:
+        return {"ok": False, "seen": str(error)}
+
+
+def _done(client: Client) -> dict[int, str]:
+    return {int(row["version"]): str(row["sha256"]) for row in client.rows(_DONE)}
 
 
 def apply(client: Client, wanted: list[schema.SchemaFile]) -> tuple[list[str], int]:
     """Apply the files that the graph does not know; return their names and the newest version."""
     client.rows(_ONE_EACH)
-    done = {int(row["version"]): str(row["sha256"]) for row in client.rows(_DONE)}
-    for file in wanted:
-        if done.get(file.version, file.sha256) != file.sha256:
-            raise ToolError(f"Schema file '{file.name}' differs from what was applied; add a new file instead")
+    done = _done(client)
+    schema.refuse_changed(wanted, done)
     missing = [file for file in wanted if file.version not in done]
     for file in missing:
         for statement in file.statements:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import arguments
-from .clickhouse import Client
+from .clickhouse import ClickHouseError, Client
 from .errors import ToolError
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ _CREATE = (
     applied DateTime('UTC') DEFAULT now()) ENGINE = MergeTree ORDER BY version""",
 )
 _DONE = "SELECT version, sha256 FROM kontrol.schema_versions"
+RECORD = "kontrol"
+"""The database that holds the version rows."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,25 @@ def files(folder: Path, language: str = SQL) -> list[SchemaFile]:
     return [found[version] for version in sorted(found)]
 
 
+def _changed(wanted: list[SchemaFile], done: Mapping[int, str]) -> list[str]:
+    """Return the names of files that differ from what was applied."""
+    return [file.name for file in wanted if done.get(file.version, file.sha256) != file.sha256]
+
+
+def refuse_changed(wanted: list[SchemaFile], done: Mapping[int, str]) -> None:
+    """Raise ToolError for a file that differs from what was applied; `done` is version -> SHA-256."""
+    for name in _changed(wanted, done):
+        raise ToolError(f"Schema file '{name}' differs from what was applied; add a new file instead")
+
+
+def judged(wanted: list[SchemaFile], done: Mapping[int, str], problems: list[str]) -> dict[str, Any]:
+    """Return what a check tells: ok, and seen, which names what is wrong."""
+    found = [f"'{file.name}' was not applied" for file in wanted if file.version not in done]
+    found += [f"'{name}' was applied with other text" for name in _changed(wanted, done)]
+    wrong = [*problems, *found]
+    return {"ok": not wrong, "seen": "; ".join(wrong) or f"{len(wanted)} files"}
+
+
 def _apply(client: Client, file: SchemaFile) -> None:
     for statement in file.statements:
         client.query(statement)
@@ -81,6 +102,26 @@ def _apply(client: Client, file: SchemaFile) -> None:
     )
 
 
+def _done(client: Client) -> dict[int, str]:
+    return {int(row["version"]): str(row["sha256"]) for row in client.rows(_DONE)}
+
+
+def check(step: Mapping[str, Any]) -> dict[str, Any]:
+    """Look whether `databases` are there and every file of `folder` was applied; change nothing. Result: ok, seen.
+
+    Tables are not looked at: they belong to the services, whose migrations may drop them. A refusal is a failed check.
+    """
+    client = Client.from_arguments(step)
+    wanted = files(Path(arguments.text(step, "folder")))
+    try:
+        there = {str(row["name"]) for row in client.rows("SELECT name FROM system.databases")}
+        missing = [str(name) for name in step.get("databases") or [] if name not in there]
+        done = _done(client) if RECORD in there else {}
+    except ClickHouseError as error:
+        return {"ok": False, "seen": str(error)}
+    return judged(wanted, done, [f"database '{name}' is not there" for name in missing])
+
+
 def run(step: Mapping[str, Any]) -> dict[str, Any]:
     """Apply what is missing from `folder`. Result: applied (file names), version (the newest)."""
     client = Client.from_arguments(step)
@@ -88,10 +129,8 @@ def run(step: Mapping[str, Any]) -> dict[str, Any]:
     client.wait(arguments.number(step, "settle", 0.0))
     for statement in _CREATE:
         client.query(statement)
-    done = {int(row["version"]): str(row["sha256"]) for row in client.rows(_DONE)}
-    for file in wanted:
-        if done.get(file.version, file.sha256) != file.sha256:
-            raise ToolError(f"Schema file '{file.name}' differs from what was applied; add a new file instead")
+    done = _done(client)
+    refuse_changed(wanted, done)
     missing = [file for file in wanted if file.version not in done]
     for file in missing:
         _apply(client, file)

@@ -55,6 +55,7 @@ class FilterModule:
             "open_endpoints": verification.open_endpoints,
             "pod_checks": verification.pod_checks,
             "rows_checks": verification.rows_checks,
+            "schema_checks": verification.schema_checks,
             "schedule_checks": verification.schedule_checks,
             "sha256_of": sha256_of,
             "storage_class_problem": volumes.storage_class_problem,

@@ -133,6 +133,12 @@ def rows_checks(step: Object | None, target: str) -> list[Object]:
     return [check("rows written and read back", target, "equal", str(seen), bool((step or {}).get("ok")))]
 
 
+def schema_checks(step: Object | None, target: str) -> list[Object]:
+    """Judge a look at the schema; a missing result is a failed check."""
+    seen = (step or {}).get("seen", "no result")
+    return [check("the schema is there", target, "all that was shipped", str(seen), bool((step or {}).get("ok")))]
+
+
 def schedule_checks(found: list[Object], schedule: str, target: str) -> list[Object]:
     """Judge a CronJob, read by its name: there, as declared, and not suspended. Nothing is asked without a schedule."""
     if not schedule:

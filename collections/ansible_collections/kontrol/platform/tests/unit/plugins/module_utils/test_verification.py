@@ -110,6 +110,14 @@ def test_rows() -> None:
     assert red(v.rows_checks(None, "db")) == ["db: no result"]
 
 
+def test_a_schema_that_nobody_looked_at_is_red() -> None:
+    assert red(v.schema_checks({"ok": True, "seen": "3 files"}, "db")) == []
+    assert red(v.schema_checks({"ok": False, "seen": "database 'a' is not there"}, "db")) == [
+        "db: database 'a' is not there"
+    ]
+    assert red(v.schema_checks(None, "db")) == ["db: no result"]
+
+
 def test_logins() -> None:
     step = {
         "logins": [{"user": "admin", "outcome": "accepted", "detail": ""}, {"user": "default", "outcome": "accepted"}]
