@@ -213,6 +213,8 @@ class ActionModule(KontrolAction):
         kept = self._keep(evidence)
         if evidence["phase"] == "precheck" and (problems := drill.refusal(evidence, time.time())):
             raise KontrolError(f"The drill did not begin, nothing was broken: {'; '.join(problems)}")
+        if evidence["phase"] == "restore" and (missing := drill.unrestored(evidence)):
+            raise KontrolError(f"Nothing was restored of {', '.join(missing)}")
         return kept
 
     def _settled(self, args: dict[str, Any]) -> dict[str, Any]:

@@ -104,6 +104,7 @@ class Verdict:
         rto: Seconds, None where nothing was proven; see RTO.
         rpo: Seconds by database, and the larger one as a whole; see RPO.
         worst: Seconds by database; see WORST.
+        cut: Whether a phase failed before what came back was compared, so that much was not looked at.
     """
 
     proven: bool
@@ -113,13 +114,13 @@ class Verdict:
     rpo: float | None = None
     rpo_by_database: dict[str, float] = field(default_factory=dict)
     worst: dict[str, float] = field(default_factory=dict)
+    cut: bool = False
 
     @property
     def reasons(self) -> list[str]:
-        """Why it is red; where a phase failed that is why, and not all that was not looked at after it."""
-        red = [one for one in self.checks if not one["ok"]]
-        first = [one for one in red if one["check"] == DONE]
-        return [f"{one['check']} ({one['target']}): {one['seen']}" for one in first or red]
+        """Why it is red; where it was cut the phase that failed is why, and not all that was not looked at after it."""
+        red = [one for one in self.checks if not one["ok"] and (not self.cut or one["check"] == DONE)]
+        return [f"{one['check']} ({one['target']}): {one['seen']}" for one in red]
 
 
 def kind_of(evidence: Evidence) -> Fault:
@@ -143,13 +144,19 @@ def judge(evidence: Evidence, acknowledged: dict[str, Acknowledged]) -> Verdict:
         checks += _database_checks(evidence, database, heard)
     proven = all(one["ok"] for one in checks)
     if not proven:
-        return Verdict(False, False, checks, worst=worst_gaps(evidence))
+        return Verdict(False, False, checks, worst=worst_gaps(evidence), cut=_cut(evidence))
     rpo = {name: _rpo(evidence, name, acknowledged.get(name, Acknowledged())) for name in evidence["databases"]}
     rto = round(float(evidence["verified_at"]) - began(evidence), 1)
     largest = max(rpo.values())
     missed = _target_checks(evidence, rto, largest)
     ok = all(one["ok"] for one in missed)
     return Verdict(True, ok, [*checks, *missed], rto, largest, rpo, worst_gaps(evidence))
+
+
+def _cut(evidence: Evidence) -> bool:
+    """Return whether a phase failed before everything had been compared."""
+    phase = (evidence.get("failed") or {}).get("phase")
+    return phase is not None and (phase not in PHASES or PHASES.index(phase) < PHASES.index("verify"))
 
 
 def began(evidence: Evidence) -> float:
@@ -384,6 +391,11 @@ def refusal(evidence: Evidence, now: float) -> list[str]:
         if evidence["mode"] == "prove" and rows:
             problems.append(f"{database} of the sandbox holds {rows} rows; prove restores into an empty region only")
     return problems
+
+
+def unrestored(evidence: Evidence) -> list[str]:
+    """Return the databases of which nothing tells that they were restored."""
+    return [name for name in evidence["databases"] if not _part(evidence, "restored", name)]
 
 
 def backups_of(lists: dict[str, Any]) -> Evidence:

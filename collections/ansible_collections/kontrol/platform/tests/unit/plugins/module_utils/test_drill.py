@@ -329,3 +329,22 @@ def test_what_a_killed_drill_has_left_is_known(fault: str, phase: str, mend: str
     assert f"({fault}) was in phase {phase}" in line
     assert ("nothing was destroyed yet" in line) == (not mend)
     assert "run dr_drill again" in line
+
+
+def test_a_failed_verify_does_not_hide_what_did_not_come_back() -> None:
+    found = evidence()
+    found["after"]["clickhouse"]["kinds"].pop("b")
+    found["failed"] = {"phase": "verify", "message": "1 of 9 checks"}
+    del found["verified_at"]
+    reasons = drill.judge(found, HEARD).reasons
+    assert reasons[0].startswith("every phase was done (drill): phase verify failed: 1 of 9 checks")
+    assert "nothing is missing as a whole (clickhouse): nothing came back of b" in reasons
+    found["failed"] = {"phase": "restore", "message": "no such backup"}
+    assert len(drill.judge(found, HEARD).reasons) == 1
+
+
+def test_a_database_of_which_nothing_tells_that_it_was_restored_is_named() -> None:
+    found = evidence()
+    assert drill.unrestored(found) == []
+    found["restored"] = {"clickhouse": {"id": "clickhouse-7"}}
+    assert drill.unrestored(found) == ["neo4j"]
