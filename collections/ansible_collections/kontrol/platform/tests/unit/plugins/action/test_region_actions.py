@@ -2,131 +2,24 @@
 
 from __future__ import annotations
 
-import importlib
-import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from ansible_collections.kontrol.platform.plugins.module_utils import (
-    backup_bucket,
     backup_store,
     identity,
     lease,
     paths,
-    process,
-    region_run,
     secrets,
     state,
     warden,
 )
 from ansible_collections.kontrol.platform.plugins.module_utils.errors import KontrolError
 from ansible_collections.kontrol.platform.plugins.module_utils.proof import KUBE_SYSTEM
-from ansible_collections.kontrol.platform.tests.unit.plugins.module_utils.fakes import FakeApi, FakeBuckets, FakeTools
-
-ACTIONS = "ansible_collections.kontrol.platform.plugins.action"
-Play = Callable[..., dict[str, Any]]
-
-
-class World:
-    """The machine around a run: tools, one cluster's API, the wardens that were started."""
-
-    def __init__(self, private: Path) -> None:
-        self.tools = FakeTools(images={"gw:1", "node:1"})
-        self.api = FakeApi()
-        self.buckets = FakeBuckets()
-        self.private = private
-        self.orders: list[warden.Orders] = []
-        self.answer: dict[str, Any] = {"locked": True}
-        self.check = False
-        self.known: dict[str, Any] = {}
-
-    def play(self, name: str, **args: Any) -> dict[str, Any]:
-        """Run an action as a task."""
-        module = importlib.import_module(f"{ACTIONS}.{name}")
-        task = SimpleNamespace(
-            args={"region": "r", **args},
-            action=f"kontrol.platform.{name}",
-            check_mode=self.check,
-            diff=False,
-            async_val=0,
-            environment=[],
-        )
-        action = module.ActionModule(task, None, None, None, None, None)
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("ansible.plugins.action.ActionBase.run", lambda self, tmp, task_vars: {})
-            result: dict[str, Any] = action.run(None, {"region_name": "r", **self.known})
-        return result
-
-    def objects(self, name: str, **args: Any) -> set[tuple[str, str]]:
-        result = self.play(name, **args)
-        assert not result.get("failed"), result.get("msg")
-        return {(one["object"], one["verb"]) for one in result["kontrol_objects"]}
-
-    @contextmanager
-    def checking(self) -> Iterator[None]:
-        self.check = True
-        yield
-        self.check = False
-
-
-@pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    private = tmp_path / "private"
-    private.mkdir()
-    made = World(private)
-
-    def start(orders: warden.Orders) -> tuple[int, dict[str, Any]]:
-        made.orders.append(orders)
-        return 1, made.answer
-
-    monkeypatch.setattr(process, "find_tool", lambda name, known=None: f"/bin/{name}")
-    monkeypatch.setattr(secrets, "_age_pair", lambda: ("AGE-SECRET-KEY-1", "age1public"))
-    monkeypatch.setattr(secrets.SecretStore.__init__, "__defaults__", (lambda: ("AGE-1", "age1x"), lambda: "/bin/sops"))
-    monkeypatch.setattr(process, "run", made.tools)
-    monkeypatch.setattr(region_run.RegionRun.__init__, "__defaults__", (lambda line: None, made.tools))
-    monkeypatch.setattr(backup_store, "_answers_s3", lambda address: True)
-    monkeypatch.setattr(backup_bucket, "tool", made.buckets.tool)
-    monkeypatch.setattr(os, "chown", lambda *_: None)
-    monkeypatch.setattr(warden, "start", start)
-    monkeypatch.setattr("ansible_collections.kontrol.platform.plugins.module_utils.api.Api.open", lambda *_: made.api)
-    monkeypatch.setattr(
-        "ansible_collections.kontrol.platform.plugins.module_utils.proof.Proof.__init__.__defaults__",
-        ("", "", lambda path: made.api),
-        raising=False,
-    )
-    monkeypatch.setenv(region_run.RUN, "run-1")
-    monkeypatch.setenv(region_run.MAIN_PID, str(os.getpid()))
-    monkeypatch.setenv(region_run.STARTED, state.now())
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    made.api.put(KUBE_SYSTEM, {"metadata": {"uid": "uid"}})
-    made.api.writes.clear()
-    return made
-
-
-CLUSTER = {"image": "node:1", "pod_cidr": "10.244.0.0/16", "service_cidr": "10.96.0.0/16"}
-
-
-def deploy(world: World) -> list[set[tuple[str, str]]]:
-    """Begin, foundation, cluster, prove: as the playbook bootstrap does."""
-    begun = world.play("session", verb="begin")
-    assert not begun.get("failed"), begun.get("msg")
-    private = begun["private"]
-    return [
-        world.objects("foundation", private=private, image="gw:1"),
-        world.objects("cluster", private=private, **CLUSTER),
-    ]
-
-
-def stop(world: World) -> None:
-    """Stop the nodes of the cluster, as a machine does that was switched off."""
-    for name, container in world.tools.containers.items():
-        if "control-plane" in name:
-            container["State"] = {"Running": False, "Status": "exited"}
+from ansible_collections.kontrol.platform.tests.unit.plugins.action.world import CLUSTER, World, deploy, stop
+from ansible_collections.kontrol.platform.tests.unit.plugins.module_utils.fakes import FakeApi
 
 
 def test_check_before_and_after_the_first_run_tells_the_truth(world: World) -> None:

@@ -3,8 +3,11 @@ from __future__ import annotations
 import json
 
 from ansible_collections.kontrol.platform.plugins.module_utils import drill, drill_view
-
-from .test_drill import FAULT_AT, HEARD, evidence
+from ansible_collections.kontrol.platform.tests.unit.plugins.module_utils.drill_evidence import (
+    FAULT_AT,
+    HEARD,
+    evidence,
+)
 
 
 def told(**more: object) -> dict[str, object]:
