@@ -63,16 +63,18 @@ class ActionModule(KontrolAction):
         """Remove container, backups, secrets and identity; the records of runs stay."""
         if load_record(region.folder) is not None and not self.check_mode:
             raise KontrolError(f'Region "{region.region}" still has a cluster; remove it before its foundation')
-        store = region.backup_store(image)
-        there = region.docker.container(store.name) is not None
+        store, source = region.backup_store(image), region.source_store(image, region.region)
+        there, left = (region.docker.container(one.name) is not None for one in (store, source))
         known = identity.load(region.folder) is not None
         objects = [
             entry(f"BackupStore {region.region}", "delete" if there else "none"),
             entry(f"SecretStore {region.region}", "delete" if region.secret_store().exists() else "none"),
             entry(f"Identity {region.region}", "delete" if known else "none"),
+            *([entry(f"SourceStore {region.region}", "delete")] if left else []),  # of a drill that was killed
         ]
         if not self.check_mode:
             store.remove()
+            source.remove()
             shutil.rmtree(region.folder / "backups", ignore_errors=True)
             for name in (
                 PERSON_FILE,
