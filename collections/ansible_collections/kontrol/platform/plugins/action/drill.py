@@ -157,6 +157,7 @@ class ActionModule(KontrolAction):
         """Begin a drill. One that was killed is told, and what it has left to do; that is done before anything else."""
         left = state.read_json(self._file) or {}
         canaries.stop(*left.get("follower", (0, "")))
+        self._forget_source(left)
         evidence: Evidence = {
             "run": self._region.run,
             "region": self._region.region,
@@ -167,8 +168,8 @@ class ActionModule(KontrolAction):
             "databases": args["databases"],
             "phases": [],
             "phase": "begin",
-            "left": left.get("left") or left,
-            "stale_writers": [*left.get("stale_writers", []), *left.get("writers", [])],
+            "left": drill.owed(left),
+            "stale_writers": writers_of(left),
         }
         mend = drill.mending(evidence["left"])
         lines = [f"Before it: {drill.told(left)}"] if left else []
@@ -218,9 +219,10 @@ class ActionModule(KontrolAction):
         return kept
 
     def _settled(self, args: dict[str, Any]) -> dict[str, Any]:
-        """Forget a drill that was killed: a person has restored the region and verified it."""
-        del args
-        left = state.read_json(self._file)
+        """Forget a drill that was killed, and end its writers: a person has restored the region and verified it."""
+        left = state.read_json(self._file) or {}
+        self._end_writers(args["kubeconfig"], left)
+        self._forget_source(left)
         self._file.unlink(missing_ok=True)
         return {"changed": False, "kontrol_lines": [f"Settled: {drill.told(left)}"] if left else []}
 
@@ -232,8 +234,8 @@ class ActionModule(KontrolAction):
         secrets = self._region.secret_store()
         secrets.ensure_all([drill.ACCESS_SECRET, drill.SECRET_SECRET])
         before = listing(args["source"])
-        store.ensure(secrets.get(drill.ACCESS_SECRET), secrets.get(drill.SECRET_SECRET))
         kept = self._keep({**self._evidence(), "source": args["source"], "source_before": before})
+        store.ensure(secrets.get(drill.ACCESS_SECRET), secrets.get(drill.SECRET_SECRET))
         keys = {"access": drill.ACCESS_SECRET, "secret": drill.SECRET_SECRET}
         return {**kept, "store": {"endpoint": store.endpoint, "bucket": args["bucket"], **keys}}
 
@@ -245,12 +247,10 @@ class ActionModule(KontrolAction):
     def _canaries(self, args: dict[str, Any]) -> dict[str, Any]:
         """Start the writers, {database: Job}, and the follower; wait until canaries of all are acknowledged."""
         evidence = self._evidence()
+        self._end_writers(args["kubeconfig"], evidence)
         writers = []
         with session.connected(args["kubeconfig"]) as client:
             guard.check(client)
-            for one in evidence["stale_writers"]:  # of drills that were killed
-                jobs.delete(client, one["namespace"], one["job"])
-            evidence["stale_writers"] = []
             for database, job in args["jobs"].items():
                 spec = jobs.JobSpec(component=database, **job)
                 name = jobs.make(client, spec, self._region.run.rpartition("-")[2])
@@ -266,14 +266,28 @@ class ActionModule(KontrolAction):
     def _still(self, args: dict[str, Any]) -> dict[str, Any]:
         """Stop the writers and the follower; a writer that went down with what was broken is fine."""
         evidence = self._evidence()
-        if args["kubeconfig"]:
-            with session.connected(args["kubeconfig"]) as client:
-                for one in evidence.get("writers") or []:
-                    jobs.delete(client, one["namespace"], one["job"])
-        canaries.stop(*evidence.get("follower", (0, "")))
+        try:
+            self._end_writers(args["kubeconfig"], evidence)
+        finally:
+            canaries.stop(*evidence.get("follower", (0, "")))
+            self._forget_source(evidence)
+        return self._keep(evidence)
+
+    def _end_writers(self, kubeconfig: str, evidence: Evidence) -> None:
+        """Delete the Jobs that write canaries, those of killed drills too, and forget them; not without a cluster."""
+        found = writers_of(evidence)
+        if not kubeconfig or not found:
+            return
+        with session.connected(kubeconfig) as client:
+            guard.check(client)
+            for one in found:
+                jobs.delete(client, one["namespace"], one["job"])
+        evidence |= {"writers": [], "stale_writers": []}
+
+    def _forget_source(self, evidence: Evidence) -> None:
+        """Remove the server by which a sandbox reads the backups of its source."""
         if evidence.get("source"):
             self._region.source_store("", evidence["source"]).remove()
-        return self._keep(evidence)
 
     def _break(self, args: dict[str, Any]) -> dict[str, Any]:
         """Do the damage that is done through the API server."""
@@ -306,7 +320,7 @@ class ActionModule(KontrolAction):
         history = self._region.folder / drill.HISTORY
         state.append_line(history, drill_view.line(told))
         state.write_text(self._folder / drill_view.PAGE, drill_view.page(told, state.read_lines(history)))
-        if verdict.proven or not evidence.get("fault_at"):
+        if verdict.proven or not drill.owed(evidence):
             self._file.unlink(missing_ok=True)
         else:
             state.write_json(self._file, evidence)
@@ -316,6 +330,11 @@ class ActionModule(KontrolAction):
         if not verdict.ok:
             raise KontrolError(f"The drill is red: {'; '.join(verdict.reasons)}", answer)
         return answer
+
+
+def writers_of(evidence: Evidence) -> list[dict[str, str]]:
+    """Return the Jobs that write canaries of a drill and, where it has not ended them yet, of killed ones before it."""
+    return [*evidence.get("stale_writers", []), *evidence.get("writers", [])]
 
 
 def listing(source: str) -> str:

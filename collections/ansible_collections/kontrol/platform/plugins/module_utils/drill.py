@@ -427,6 +427,14 @@ def mending(left: Evidence) -> str:
     return "restore" if destroyed else "deploy"
 
 
+def owed(evidence: Evidence) -> Evidence:
+    """Return the drill whose damage must still be put right: this one, or the one before that it has not mended.
+
+    A drill mends what was left before it breaks anything, so there is never more than one; {} where there is none.
+    """
+    return next((one for one in (evidence, evidence.get("left") or {}) if mending(one)), {})
+
+
 def out_of_order(evidence: Evidence, phase: str) -> str:
     """Return why a phase may not begin now, "" when it may: the order is what a drill proves by."""
     done = [one["phase"] for one in evidence["phases"]]
@@ -440,7 +448,8 @@ def out_of_order(evidence: Evidence, phase: str) -> str:
 def told(evidence: Evidence) -> str:
     """Return one line on a drill that has not ended, with the next command."""
     who = f"drill {evidence['run']} ({evidence.get('fault') or evidence['mode']}) was in phase {evidence['phase']}"
-    if not evidence.get("fault_at"):
+    broken = owed(evidence)
+    if not broken:
         return f"{who}; nothing was destroyed yet; run dr_drill again, it tidies up first"
-    left = kind_of(evidence).told
-    return f"{who}; {left}; run dr_drill again, it restores the region first, or bootstrap and then restore"
+    remedy = "run dr_drill again, it restores the region first, or bootstrap and then restore"
+    return f"{who}; {kind_of(broken).told}; {remedy}"

@@ -69,7 +69,7 @@ def timeline(evidence: Evidence) -> list[dict[str, Any]]:
     """Return the phases: when each began, in seconds of the clock of the RTO too, and how long it took."""
     phases = evidence["phases"]
     zero = next((float(evidence[name]) for name in ("fault_at", "ordered_at") if evidence.get(name)), None)
-    ends = [*(float(one["at"]) for one in phases[1:]), float(evidence["ended"])]
+    moments = [*(float(one["at"]) for one in phases), float(evidence["ended"])]
     return [
         {
             "phase": one["phase"],
@@ -78,7 +78,7 @@ def timeline(evidence: Evidence) -> list[dict[str, Any]]:
             "clock": None if zero is None else round(float(one["at"]) - zero, 1),
             "seconds": round(end - float(one["at"]), 1),
         }
-        for one, end in zip(phases, ends, strict=True)
+        for one, end in zip(phases, moments[1:], strict=True)
     ]
 
 

@@ -17,7 +17,7 @@ options:
     description:
       - V(confirm) shows what will be broken, and refuses a region that is protected or was not named.
       - V(begin) begins a drill and tells what an earlier one has left; V(mended) notes that this was put right,
-        V(settled) that a person has done so outside of a drill.
+        V(settled) that a person has done so outside of a drill, and ends what the earlier one let run.
       - V(source) lets a sandbox read the backups of another region, and returns that store.
       - V(phase) writes down that a phase begins, before it does.
       - V(note) keeps what was found; in the phase V(precheck) it refuses to go on where nothing could be proven.

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import yaml
 
-from ansible_collections.kontrol.platform.plugins.module_utils import drill
+from ansible_collections.kontrol.platform.plugins.module_utils import drill, paths
 from ansible_collections.kontrol.platform.plugins.module_utils.drill import Acknowledged, Evidence
 from ansible_collections.kontrol.platform.tests.unit.plugins.module_utils.drill_evidence import (
     FAULT_AT,
@@ -318,3 +319,45 @@ def test_a_database_of_which_nothing_tells_that_it_was_restored_is_named() -> No
     assert drill.unrestored(found) == []
     found["restored"] = {"clickhouse": {"id": "clickhouse-7"}}
     assert drill.unrestored(found) == ["neo4j"]
+
+
+def test_a_drill_that_has_not_mended_what_was_left_owes_that() -> None:
+    broken = {**evidence(), "phase": "restore"}
+    mending = {**evidence(), "run": "r2", "phase": "begin", "fault_at": None, "left": broken}
+    assert drill.owed(broken) == drill.owed(mending) == broken
+    assert "its data may be gone" in drill.told(mending)
+    assert drill.owed({**mending, "left": {}}) == drill.owed({}) == {}
+    assert "nothing was destroyed yet" in drill.told({**mending, "left": {}})
+
+
+def phases_begun(part: str) -> list[str]:
+    """The phases that a verb of the role drill begins, in their order."""
+    tasks = yaml.safe_load((paths.project_root() / "roles" / "drill" / "tasks" / f"{part}.yml").read_text("utf-8"))
+    steps = [task.get("kontrol.platform.drill") or {} for task in tasks]
+    return [step["phase"] for step in steps if step.get("verb") == "phase"]
+
+
+@pytest.mark.parametrize(("mode", "fault"), [*(("practice", fault) for fault in drill.FAULTS), ("prove", "")])
+def test_the_parts_of_a_drill_are_verbs_of_its_role_and_begin_phases_in_their_order(mode: str, fault: str) -> None:
+    begun: list[str] = []
+    for part in drill.parts_of(mode, fault):
+        for phase in phases_begun(part):
+            assert drill.out_of_order({"phases": [{"phase": one} for one in begun]}, phase) == ""
+            begun.append(phase)
+    restored = {"restore", "compare"} <= set(begun)
+    assert restored == (mode == "prove" or drill.FAULTS[fault].destroys)
+    assert ("fault" in begun) == (mode == "practice")
+    assert begun[-2:] == ["verify", "judge"]
+
+
+def test_the_runbook_tells_of_every_fault_and_phase_what_the_table_of_faults_says() -> None:
+    text = (paths.project_root() / "docs" / "runbooks" / "dr_drill.md").read_text("utf-8")
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"]
+    told = {row[0].strip("`"): row for row in rows if row[0].startswith("`")}
+    assert list(told) == list(drill.FAULTS)
+    for name, fault in drill.FAULTS.items():
+        _name, breaks, rebuild, restore = told[name]
+        assert breaks == fault.breaks
+        assert rebuild == ("bootstrap" if fault.rebuilds else "waits")
+        assert restore.startswith("yes" if fault.destroys else "no")
+    assert [row[0] for row in rows if len(row) == 2 and row[0] in drill.PHASES] == list(drill.PHASES)

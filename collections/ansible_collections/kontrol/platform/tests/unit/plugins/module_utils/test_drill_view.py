@@ -57,3 +57,15 @@ def test_bars_are_as_high_as_their_figures() -> None:
     history = [{**drill_view.line(told()), "rto_seconds": seconds} for seconds in (60.0, 120.0, None)]
     low, high, none = drill_view.bars(history, "rto_seconds")
     assert (low["height"] * 2, none["height"], none["known"]) == (high["height"], 0.0, False)
+
+
+def test_a_drill_that_failed_before_its_first_phase_has_an_empty_timeline() -> None:
+    red = told(phases=[], phase="begin", fault_at=None, failed={"phase": "begin", "message": "no cluster"})
+    assert (red["timeline"], red["verdict"]) == ([], "red")
+    assert "phase begin failed: no cluster" in drill_view.page(red, [drill_view.line(red)])
+
+
+def test_the_history_is_told_in_one_line() -> None:
+    green, red = drill_view.line(told()), drill_view.line(told(mode="prove", fault="", source="live"))
+    assert drill_view.short(green) == f"r1 of {green['ended']}, database: green, RTO 120 s, RPO 309.5 s"
+    assert drill_view.short(red).endswith(", prove: red, RTO not proven, RPO not proven")

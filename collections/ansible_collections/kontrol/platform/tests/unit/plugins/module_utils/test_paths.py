@@ -39,6 +39,12 @@ def test_project_root_holds_the_project() -> None:
     assert (paths.project_root() / "artifacts.yml").is_file()
 
 
+def test_components_are_chosen_by_a_verb_of_their_role_and_keep_their_order() -> None:
+    names = ["neo4j", "mesh", "clickhouse", "nothing"]
+    assert paths.components_with("restore", names) == ["neo4j", "clickhouse"]
+    assert paths.components_with("celebrate", names) == []
+
+
 def test_a_path_is_shown_from_the_current_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     assert paths.shown(tmp_path / "a" / "b") == "a/b"
