@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from . import arguments, canary
 from .clickhouse import ClickHouseError, Client
 from .clickhouse_probe import DATABASE, HEARTBEATS
-from .clickhouse_work import BOOKKEEPING, counts
+from .clickhouse_work import BOOKKEEPING, counts, names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,10 +30,6 @@ _HEARTBEAT = (
     f"SELECT count() AS n, toFloat64(toUnixTimestamp(max(written))) AS last FROM {HEARTBEATS}"  # noqa: S608 - names of ours
     " WHERE written <= fromUnixTimestamp({before:Int64})"
 )
-
-
-def _names(step: Mapping[str, Any]) -> list[str]:
-    return [str(name) for name in step.get("databases") or []]
 
 
 def write(step: Mapping[str, Any]) -> dict[str, Any]:
@@ -77,7 +73,7 @@ def held(step: Mapping[str, Any]) -> dict[str, Any]:
     """Return how many rows `databases` hold that are somebody's data: rows, kinds {table: rows}."""
     client = Client.from_arguments(step)
     client.wait(arguments.number(step, "settle", 0.0))
-    found = counts(client, _names(step))
+    found = counts(client, names(step))
     kinds = {table: rows for table, rows in found.items() if rows and not table.startswith(BOOKKEEPING)}
     return {"rows": sum(kinds.values()), "kinds": kinds}
 
@@ -85,7 +81,7 @@ def held(step: Mapping[str, Any]) -> dict[str, Any]:
 def destroy(step: Mapping[str, Any]) -> dict[str, Any]:
     """Drop `databases`, and that of the canaries. Result: dropped."""
     client = Client.from_arguments(step)
-    names = [*_names(step), DATABASE]
-    for name in names:
+    doomed = [*names(step), DATABASE]
+    for name in doomed:
         client.query(f"DROP DATABASE IF EXISTS {name} SYNC")
-    return {"dropped": names}
+    return {"dropped": doomed}

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 AT_ONCE: Final = 5000
+LOOKUP: Final = "LOOKUP"
+"""Type of the two indexes that each database of Neo4j is made with."""
 _INDEX = f"CREATE INDEX kontrol_drill IF NOT EXISTS FOR (n:{CANARIES}) ON (n.drill)"
 _ANCHOR = f"MERGE (:{CANARIES} {{anchor: $drill}})"
 """Without this node nothing is written: what a disaster took is not made anew."""
@@ -75,4 +77,8 @@ def destroy(step: Mapping[str, Any]) -> dict[str, Any]:
         constraints = [str(row["name"]) for row in client.rows("SHOW CONSTRAINTS YIELD name")]
         for name in constraints:
             client.rows(f"DROP CONSTRAINT `{name}` IF EXISTS")
-        return {"dropped": [f"{deleted} nodes", *constraints]}
+        shown = client.rows("SHOW INDEXES YIELD name, type")  # those of constraints went with them
+        indexes = [str(row["name"]) for row in shown if row["type"] != LOOKUP]
+        for name in indexes:
+            client.rows(f"DROP INDEX `{name}` IF EXISTS")
+        return {"dropped": [f"{deleted} nodes", *constraints, *indexes]}
