@@ -6,7 +6,8 @@ import threading
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -15,7 +16,7 @@ from images.tools.kontrol_tools.errors import ToolError
 from tests.tools.bucket import Bucket, serving
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 NOW = datetime(2013, 5, 24, tzinfo=UTC)
 
@@ -59,6 +60,55 @@ def test_a_refusal_is_an_error_without_a_key() -> None:
     ):
         s3.ensure_bucket(store(endpoint), "kontrol-backups")
     assert "CANARY" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("ask", "what"),
+    [
+        (lambda one, path: s3.put(one, "b", "key", b"x"), "'key' cannot be stored"),
+        (lambda one, path: s3.put_new(one, "b", "key", b"x"), "'key' cannot be stored"),
+        (lambda one, path: s3.put_file(one, "b", "key", path), "'key' cannot be stored"),
+        (lambda one, path: s3.get(one, "b", "key"), "'key' cannot be read"),
+        (lambda one, path: s3.get_file(one, "b", "key", path), "'key' cannot be read"),
+        (lambda one, path: s3.delete(one, "b", "key"), "'key' cannot be deleted"),
+        (lambda one, path: s3.delete_version(one, "b", "key", "7"), "Version '7' of 'key' cannot be deleted"),
+        (lambda one, path: s3.sizes(one, "b", ""), "Bucket 'b' cannot be listed"),
+        (lambda one, path: s3.versions(one, "b", ""), "The versions in bucket 'b' cannot be listed"),
+        (lambda one, path: s3.keeps_versions(one, "b"), "Bucket 'b' does not tell whether it keeps versions"),
+        (lambda one, path: s3.keep_versions(one, "b"), "Bucket 'b' cannot be made to keep versions"),
+    ],
+)
+def test_whatever_the_store_refuses_is_an_error_and_no_answer(
+    ask: Callable[[s3.Store, Path], Any], what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(s3, "_PAUSES", ())
+    (tmp_path / "file").write_bytes(b"before")
+    with serving(Bucket(broken=1)) as bucket, pytest.raises(ToolError, match=f"{what}: .* 500") as error:
+        ask(store(bucket.endpoint), tmp_path / "file")
+    assert "CANARY" not in str(error.value)
+    assert (tmp_path / "file").read_bytes() == b"before"
+
+
+def test_a_file_comes_back_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "there").write_bytes(bytes(range(256)) * 3)
+    monkeypatch.setattr(s3, "_PIECE", 100)
+    with serving(Bucket()) as bucket:
+        one = store(bucket.endpoint)
+        assert s3.put_file(one, "b", "key", tmp_path / "there") == s3.file_digest(tmp_path / "there")
+        s3.get_file(one, "b", "key", tmp_path / "back")
+        with pytest.raises(ToolError, match="cannot be written: No space left on device"):
+            s3.get_file(one, "b", "key", Path("/dev/full"))
+    assert (tmp_path / "back").read_bytes() == (tmp_path / "there").read_bytes()
+
+
+def test_what_is_too_large_for_one_request_is_refused_before_it_is_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(s3, "LARGEST", 3)
+    (tmp_path / "file").write_bytes(b"1234")
+    with serving(Bucket()) as bucket, pytest.raises(ToolError, match="'key' is larger than 3 bytes"):
+        s3.put_file(store(bucket.endpoint), "b", "key", tmp_path / "file")
+    assert bucket.objects == {}
 
 
 def test_no_server_is_an_error() -> None:

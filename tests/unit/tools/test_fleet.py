@@ -143,3 +143,36 @@ def test_what_matches_nothing_is_refused_before_anything_starts(arguments: list[
     with pytest.raises(SystemExit, match="Nothing was started") as refused:
         fleet.main(arguments)
     assert told in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("statuses", "stopped", "code"),
+    [((OK, OK), False, 0), ((OK, FAILED), False, 1), ((OK, NO_STATISTICS), False, 1), ((OK, NOT_STARTED), True, 130)],
+)
+def test_the_command_tells_by_its_exit_code_how_the_fleet_ended(
+    make: Fleet,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    statuses: tuple[str, ...],
+    stopped: bool,
+    code: int,
+) -> None:
+    told: list[tuple[list[str], list[str], int]] = []
+
+    def run(one: Fleet, forks: int) -> list[fleet.Outcome]:
+        told.append((sorted(one.inventories), list(one.arguments), forks))
+        if stopped:
+            signal.raise_signal(signal.SIGTERM)
+        return [fleet.Outcome(name, status) for name, status in zip("ab", statuses, strict=True)]
+
+    monkeypatch.setattr(Fleet, "run", run)
+    monkeypatch.setattr(fleet, "_forget_environment", lambda: None)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        where = str(make.inventories["a"].parent)
+        assert fleet.main(["verify", "-i", where, "--limit", "b,a", "--", "-e", "x=1"]) == code
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert told == [(["a", "b"], ["-e", "x=1"], 2)]
+    assert ("Stopping: " in capsys.readouterr().out) == stopped

@@ -381,3 +381,41 @@ def test_a_person_gets_a_token_that_ends(world: World) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
     assert seen[0]["spec"] == {"expirationSeconds": 3600}
     assert result["kontrol_lines"][-1] == f"  export KUBECONFIG={path}"
+
+
+@pytest.fixture
+def inventories(tmp_path: Path) -> Path:
+    """An empty folder of regions."""
+    return state.make_private_dir(tmp_path / "inventories")
+
+
+MADRID = {"market": "ES", "driver": "kind", "profile": "development", "components": "mesh, clickhouse"}
+
+
+def new_spec(world: World, *sources: Path, **args: Any) -> dict[str, Any]:
+    return world.play("new_spec", region=None, sources=[str(one) for one in sources], **{"name": "madrid", **args})
+
+
+def test_a_new_region_is_shown_in_check_mode_written_once_and_then_left_alone(world: World, inventories: Path) -> None:
+    file = inventories / "madrid" / "region.yml"
+    with world.checking():
+        planned = new_spec(world, inventories, **MADRID)
+    assert not file.exists()
+    written = new_spec(world, inventories, **MADRID)
+    assert planned["kontrol_lines"][0] == f"Would write: {file}"
+    assert written["kontrol_lines"][0] == f"Written: {file}"
+    assert planned["kontrol_lines"][1:] == written["kontrol_lines"][1:]
+    assert [line.strip() for line in written["kontrol_lines"][1:]] == [
+        line.strip() for line in file.read_text("utf-8").splitlines()
+    ]
+    again = new_spec(world, inventories, **MADRID)
+    assert (again["changed"], again["kontrol_lines"]) == (False, [f"Declared already: {file}"])
+
+
+def test_a_new_region_needs_a_name_and_one_folder_of_regions(world: World, inventories: Path) -> None:
+    assert "No name was given" in new_spec(world, inventories, name="")["msg"]
+    new_spec(world, inventories, **MADRID)
+    for sources in ([inventories, inventories], [inventories / "madrid"], [inventories / "nowhere"]):
+        message = new_spec(world, *sources, name="paris")["msg"]
+        assert message.startswith("A new region goes into a folder of regions")
+        assert str(sources[-1]) in message

@@ -31,11 +31,11 @@ class World:
         self.check = False
         self.known: dict[str, Any] = {}
 
-    def play(self, name: str, **args: Any) -> dict[str, Any]:
-        """Run an action as a task."""
+    def play(self, name: str, /, **args: Any) -> dict[str, Any]:
+        """Run an action as a task; `region=None` for one that works on none."""
         module = importlib.import_module(f"{ACTIONS}.{name}")
         task = SimpleNamespace(
-            args={"region": "r", **args},
+            args={key: value for key, value in {"region": "r", **args}.items() if value is not None},
             action=f"kontrol.platform.{name}",
             check_mode=self.check,
             diff=False,

@@ -94,6 +94,28 @@ def test_removal_leaves_the_data(store: BackupStore) -> None:
     assert (store.folder / "backups" / "data" / "file").exists()
 
 
+def test_a_store_that_is_borrowed_is_mounted_for_reading_and_makes_no_folder(
+    store: BackupStore, tools: FakeTools
+) -> None:
+    store.borrowed = True
+    with pytest.raises(BackupStoreError, match="on which machine is that region kept"):
+        store.ensure(*KEYS)
+    assert not (store.folder / "backups").exists()
+    (store.folder / "backups" / "data").mkdir(parents=True)
+    store.ensure(*KEYS)
+    [call] = [call for call in tools.calls if call[:2] == ["docker", "create"]]
+    mounted = [call[at + 1] for at, word in enumerate(call) if word == "--volume"]
+    assert [one.rpartition(":")[2] for one in mounted] == ["ro", "ro"]
+    assert "kontrol-r-source-store" in tools.containers
+
+
+def test_a_plan_tells_whether_it_was_stopped_or_is_configured_otherwise(store: BackupStore, tools: FakeTools) -> None:
+    store.ensure(*KEYS)
+    assert [one["path"] for one in store.changes()] == ["configuration"]
+    tools.containers[NAME]["State"] = {"Running": False, "Status": "exited"}
+    assert store.changes() == [{"path": "state", "before": "exited", "after": "running"}]
+
+
 def test_where_it_answers(store: BackupStore, tools: FakeTools) -> None:
     assert store.answering() == ""
     store.ensure(*KEYS)

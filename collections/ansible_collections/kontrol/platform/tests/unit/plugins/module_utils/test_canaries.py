@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import io
+import json
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -99,3 +103,34 @@ def test_stopping_nothing_is_fine() -> None:
     done.wait()
     canaries.stop(done.pid, "1")
     canaries.stop(0, "")
+
+
+def test_the_program_follows_every_writer_of_its_orders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = Writer("neo4j", "neo4j", "neo4j-canary-1")
+    followed: list[tuple[Writer, Path]] = []
+
+    def follow(one: Follower) -> None:
+        followed.append((one._writer, one._file))
+
+    monkeypatch.setattr(Follower, "run", follow)
+    with StubApi() as api:
+        orders = Orders(api.kubeconfig(tmp_path), str(tmp_path), (WRITER, other))
+        monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(asdict(orders))))
+        assert canaries.main() == 0
+    assert sorted(followed, key=str) == sorted(
+        ((one, canaries.file_of(tmp_path, one.database)) for one in (WRITER, other)), key=str
+    )
+
+
+def test_a_stream_that_breaks_off_is_opened_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tries: list[int] = []
+
+    def once(_follower: Follower) -> None:
+        tries.append(len(tries))
+        raise [KontrolError("gone"), ValueError("no JSON"), OSError("reset"), KeyboardInterrupt()][len(tries) - 1]
+
+    monkeypatch.setattr(Follower, "once", once)
+    monkeypatch.setattr(canaries, "AGAIN_SECONDS", 0.0)
+    with pytest.raises(KeyboardInterrupt):
+        follower(tmp_path).run()
+    assert len(tries) == 4

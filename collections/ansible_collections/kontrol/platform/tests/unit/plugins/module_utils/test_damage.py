@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -61,3 +63,25 @@ def test_a_refusal_is_not_taken_for_damage(api: StubApi, client: Client) -> None
     api.fail("DELETE", damage.pod_path("clickhouse"), 403, "Forbidden")
     with pytest.raises(KontrolError, match="403"):
         damage.pod(client, "clickhouse")
+
+
+def test_a_new_pod_that_took_hold_of_the_old_volume_goes_too(
+    api: StubApi, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meta = {"name": "data-clickhouse-0", "namespace": "clickhouse", "finalizers": ["kubernetes.io/pvc-protection"]}
+    api.put({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": meta})
+    looks: list[bool] = []
+
+    def pause(_seconds: float) -> None:
+        looks.append(api.get(damage.pod_path("clickhouse")) is None)
+        if len(looks) == 1:
+            api.put(
+                {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "clickhouse-0", "namespace": "clickhouse"}}
+            )
+        else:
+            api.remove(damage.volume_path("clickhouse"))
+
+    monkeypatch.setattr(damage, "time", SimpleNamespace(sleep=pause, monotonic=time.monotonic))
+    assert len(damage.volume(client, "clickhouse")) == 2
+    assert looks == [True, True]
+    assert api.get(damage.volume_path("clickhouse")) is None

@@ -9,6 +9,7 @@ import pytest
 
 from ansible_collections.kontrol.platform.plugins.module_utils import (
     backup_store,
+    drill,
     identity,
     lease,
     process,
@@ -20,6 +21,7 @@ from ansible_collections.kontrol.platform.plugins.module_utils.drivers.base impo
 from ansible_collections.kontrol.platform.plugins.module_utils.errors import KontrolError
 from ansible_collections.kontrol.platform.plugins.module_utils.region_run import RegionRun
 from ansible_collections.kontrol.platform.plugins.module_utils.secrets import SecretStore
+from ansible_collections.kontrol.platform.tests.unit.plugins.module_utils.drill_evidence import evidence
 from ansible_collections.kontrol.platform.tests.unit.plugins.module_utils.fakes import FakeApi, FakeTools
 
 HOLDER = lease.Holder("run-1", "r", "bootstrap", os.getpid(), "host", "2026-01-01T00:00:00Z")
@@ -140,3 +142,21 @@ def test_a_run_that_was_killed_gets_its_report_by_status(region: RegionRun) -> N
     assert region_status.read(region, "", [], write=True)["its report"] == str(folder / "report.html")
     assert "was killed" in (folder / "report.html").read_text()
     assert region_status.read(region, "", [])["its report"] == str(folder / "report.html")
+
+
+def test_of_drills_it_tells_what_one_has_left_or_how_the_last_one_ended(
+    region: RegionRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def told() -> str:
+        return region_status.read(region, "", [])["drill"]
+
+    assert told() == "none yet"
+    state.make_private_dir(region.folder / "runs")
+    line = {"run": "run-0", "ended": "then", "mode": "prove", "fault": "", "verdict": "green"}
+    figures = {"rto_seconds": 42.0, "rpo_seconds": None}
+    state.append_line(region.folder / drill.HISTORY, {**line, **figures})
+    assert told() == "run-0 of then, prove: green, RTO 42 s, RPO not proven"
+    state.write_json(region.folder / drill.STATE_FILE, {**evidence(), "run": HOLDER.run, "phase": "restore"})
+    assert told().startswith("drill run-1 (database) was in phase restore; its data may be gone")
+    monkeypatch.setattr(region_status, "lock_holder", lambda _path: HOLDER.to_json())
+    assert told() == "drill run-1 is going on, in phase restore"
