@@ -58,7 +58,12 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[fake_api.Api]:
 def graph(monkeypatch: pytest.MonkeyPatch) -> Graph:
     found = Graph(
         {"neo4j": "p"},
-        {"Exchange": [{}, {}], "KontrolSchemaVersion": [{"version": 4}], "KontrolVerify": [{}], "KontrolCanary": [{}]},
+        {
+            "Exchange": [{}, {}],
+            "KontrolSchemaVersion": [{"version": 4, "sha256": "s"}],
+            "KontrolVerify": [{}],
+            "KontrolCanary": [{}],
+        },
         types={"LISTED_ON": 5, "GONE": 0, "NEXT": 1},
         own_types={"NEXT": 1},
     )
