@@ -473,6 +473,13 @@ class TestNote:
         assert told["backups"] == {name: f"{name}-7" for name in NAMES}
         assert len(drills.kept["history"]["neo4j"]) == 2
 
+    def test_a_restore_that_told_of_nothing_stops_the_drill(self, drills: Drills) -> None:
+        drills.begin()
+        drills("phase", phase="restore")
+        restored = {"clickhouse": evidence()["restored"]["clickhouse"]}
+        assert drills.refused("note", notes={"restored": restored}) == "Nothing was restored of neo4j"
+        assert drills.kept["restored"] == restored
+
     def test_passwords_are_sealed_before_and_after(self, drills: Drills) -> None:
         store = secrets.SecretStore(drills.folder, drills.world.tools)
         drills.begin()
