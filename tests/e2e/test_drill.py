@@ -41,6 +41,7 @@ FILL = (
     'buy', 'limit', 'gtc', if(number % 3 = 0, NULL, number), 1, 1, '' FROM numbers(10000)""",
 )
 HELD = "200000\t10000"
+DATABASES = ("market", "orders", "matches", "kontrol", "kontrol_unfinished_restore")
 EMPTY = tuple(
     f"TRUNCATE TABLE {name}" for name in ("market.trades", "market.bars_1m", "orders.events", "orders.latest")
 )
@@ -58,11 +59,26 @@ def counted(region: Region) -> str:
 
 def filled(region: Region) -> None:
     """Make the region whole, with rows and a backup of them; what an earlier test has left is put right."""
-    if counted(region) != HELD:
-        region.run("bootstrap").green()
+    if left(region).exists() or counted(region) != HELD:
+        begin_anew(region)
         for statement in FILL:
             query(region, statement)
     region.run("backup", "-e", f"smaller={NAME}").green()
+
+
+def left(region: Region) -> Path:
+    """The file that tells of a drill which has not put right what it broke."""
+    return region.state / "drill.json"
+
+
+def begin_anew(region: Region) -> None:
+    """Drop all data, and what is known of it: there may be half of it, or none, or none that a backup holds."""
+    for name in DATABASES:
+        query(region, f"DROP DATABASE IF EXISTS {name} SYNC")
+    record = ("configmap", "clickhouse-schema-record", "--namespace", "clickhouse", "--ignore-not-found")
+    region.kubectl("delete", *record)
+    left(region).unlink(missing_ok=True)
+    region.run("bootstrap").green()
 
 
 def results(region: Region) -> list[dict[str, Any]]:
@@ -293,7 +309,7 @@ def test_a_drill_that_proves_nothing_is_red_and_claims_nothing(name: str, region
 def in_phase(region: Region, phase: str) -> bool:
     """Whether the drill that goes on has written down that it is in a phase."""
     try:
-        told = json.loads((region.state / "drill.json").read_text(encoding="utf-8"))
+        told = json.loads(left(region).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return False
     return bool(told["phase"] == phase)
@@ -315,7 +331,7 @@ def test_a_drill_that_was_killed_is_told_and_the_next_one_ends_green(phase: str,
     else:
         region.run("dr_drill", *DRILL).green()
         assert results(region)[-1]["verdict"] == "green"
-    assert not (region.state / "drill.json").exists()
+    assert not left(region).exists()
     assert counted(region) == HELD
 
 

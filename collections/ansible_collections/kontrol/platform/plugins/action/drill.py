@@ -21,6 +21,7 @@ from ansible_collections.kontrol.platform.plugins.module_utils import (
     drill_view,
     jobs,
     paths,
+    room,
     run_record,
     state,
 )
@@ -207,6 +208,8 @@ class ActionModule(KontrolAction):
         evidence = {**self._evidence(), **args["notes"]}
         if evidence["phase"] == "precheck":
             evidence |= {**drill.backups_of(args["lists"]), "secrets_before": self._sealed()}
+            with session.connected(args["kubeconfig"]) as client:
+                evidence["room"] = {name: room.look(client, name) for name in evidence["databases"]}
         if evidence["phase"] == "compare":
             evidence["secrets_after"] = self._sealed()
         if evidence["phase"] == "compare" and evidence["mode"] == "prove":

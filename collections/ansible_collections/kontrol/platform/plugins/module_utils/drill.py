@@ -73,6 +73,8 @@ PHASES: Final = (
     "verify",
     "judge",
 )
+BESIDE: Final = frozenset({"neo4j"})
+"""Components whose restore lies beside what is there until it takes its place."""
 HOLDER_VERBS: Final = ("backups", "evidence", "canary", "destroy", "restore")
 """Verbs that a component has whose data a drill can lose and bring back."""
 PROVE: Final = Fault("nothing: the newest backup of another region is restored into this empty one", rebuilds=False)
@@ -386,11 +388,24 @@ def refusal(evidence: Evidence, now: float) -> list[str]:
                 f"the newest good backup of {database}, '{backup['id']}', is {age_text(age)} old and the target of the "
                 f"RPO is {limit}; find out why there is none since, then run playbooks/backup.yml"
             )
+        problems += lack_of_room(evidence, database)
         if evidence["mode"] != "prove" and not rows:
             problems.append(f"{database} holds no data, so nothing could be proven")
         if evidence["mode"] == "prove" and rows:
             problems.append(f"{database} of the sandbox holds {rows} rows; prove restores into an empty region only")
     return problems
+
+
+def lack_of_room(evidence: Evidence, database: str) -> list[str]:
+    """Return why a backup would not fit onto the volume of a database; nothing where nobody has looked."""
+    room = _part(evidence, "room", database)
+    if not room or not kind_of(evidence).destroys:
+        return []
+    needed = max(int(room["held"]), int(_part(evidence, "backups", database).get("size", 0)))
+    available = int(room["free"]) + (0 if database in BESIDE else int(room["held"]))
+    told = f"a restore of {database} needs {needed / 1e6:.0f} MB and its volume has room for {available / 1e6:.0f} MB"
+    remedy = f"give `{database}.storage` a larger value and run bootstrap"
+    return [] if available >= needed else [f"{told}; {remedy}"]
 
 
 def unrestored(evidence: Evidence) -> list[str]:
@@ -401,14 +416,26 @@ def unrestored(evidence: Evidence) -> list[str]:
 def backups_of(lists: dict[str, Any]) -> Evidence:
     """Return the parts of the evidence that the lists of backups give: `backups`, the newest good ones, and `history`.
 
+    The `size` of a backup is that of all it builds on, too.
+
     Args:
         lists: Database -> what the tools' command backup-list answers.
     """
     good = {name: [one for one in told["backups"] if not one["problem"]] for name, told in lists.items()}
     return {
-        "backups": {name: found[0] for name, found in good.items() if found},
+        "backups": {name: {**found[0], "size": _size(found)} for name, found in good.items() if found},
         "history": {name: [one["started"] for one in found] for name, found in good.items()},
     }
+
+
+def _size(backups: list[dict[str, Any]]) -> int:
+    """Return the bytes of the first backup and of those that it builds on."""
+    known = {str(one["id"]): one for one in backups}
+    size, one = 0, known.get(str(backups[0]["id"]))
+    while one:
+        size += int(one.get("bytes", 0))
+        one = known.pop(str(one.get("base", "")), None)
+    return size
 
 
 def chosen(evidence: Evidence) -> dict[str, str]:

@@ -19,6 +19,7 @@ from ansible_collections.kontrol.platform.plugins.module_utils import (
     drill_view,
     paths,
     region_run,
+    room,
     run_record,
     secrets,
     state,
@@ -62,7 +63,8 @@ class Drills:
         self._patch = monkeypatch
 
     def play(self, verb: str, **args: Any) -> Object:
-        return self.world.play("drill", verb=verb, private=str(self.world.private), **args)
+        where = {"kubeconfig": self.kubeconfig} if verb == "note" else {}
+        return self.world.play("drill", verb=verb, private=str(self.world.private), **{**where, **args})
 
     def __call__(self, verb: str, **args: Any) -> Object:
         result = self.play(verb, **args)
@@ -116,6 +118,7 @@ def drills(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
             found.orders.append(orders)
             return 77, "then"
 
+        monkeypatch.setattr(room, "look", lambda client, component: {"free": 10**9, "held": 10**6})
         monkeypatch.setattr(canaries, "start", start)
         monkeypatch.setattr(canaries, "stop", lambda pid, started: found.stopped.append((pid, started)))
         monkeypatch.setattr(canaries, "wait_first", lambda folder, databases: None)

@@ -259,6 +259,22 @@ class TestRefusal:
         found = {**evidence(""), "mode": "prove"}
         assert "clickhouse of the sandbox holds 500 rows" in drill.refusal(found, FAULT_AT)[0]
 
+    def test_a_volume_without_room_for_the_backup_is_refused(self) -> None:
+        found = evidence()
+        found["backups"]["clickhouse"]["size"] = found["backups"]["neo4j"]["size"] = 5_000_000
+        found["room"] = {
+            "clickhouse": {"free": 3_000_000, "held": 2_000_000},
+            "neo4j": {"free": 9_000_000, "held": 9_000_000},
+        }
+        assert drill.refusal(found, FAULT_AT) == []
+        found["room"]["clickhouse"]["free"] -= 1
+        found["room"]["neo4j"]["free"] -= 1_000_000  # a load lies beside the graph that is there
+        assert [one.partition(";")[0] for one in drill.refusal(found, FAULT_AT)] == [
+            "a restore of clickhouse needs 5 MB and its volume has room for 5 MB",
+            "a restore of neo4j needs 9 MB and its volume has room for 8 MB",
+        ]
+        assert drill.refusal({**found, "fault": "pod"}, FAULT_AT) == []
+
     def test_no_database(self) -> None:
         assert drill.refusal({**evidence(), "databases": []}, FAULT_AT) == [
             "the region has no component that holds data"
@@ -269,12 +285,13 @@ def test_only_good_backups_are_chosen_and_counted() -> None:
     told = {
         "backups": [
             {"id": "new", "started": 30.0, "problem": "it has no manifest"},
-            {"id": "good", "started": 20.0, "problem": ""},
-            {"id": "old", "started": 10.0, "problem": ""},
+            {"id": "good", "started": 20.0, "problem": "", "base": "old", "bytes": 5},
+            {"id": "old", "started": 10.0, "problem": "", "base": "", "bytes": 100},
         ]
     }
     found = drill.backups_of({"clickhouse": told, "neo4j": {"backups": []}})
     assert drill.chosen(found) == {"clickhouse": "good"}
+    assert found["backups"]["clickhouse"]["size"] == 105
     assert found["history"] == {"clickhouse": [20.0, 10.0], "neo4j": []}
 
 
