@@ -282,7 +282,7 @@ def sabotaged(region: Region, one: Sabotage, folder: Path) -> Iterator[Path]:
     for statement in one.before:
         query(region, statement)
     if one.backup_from_copy:
-        region.run("backup", root=root).green()
+        region.run("backup", "-e", f"smaller={NAME}", root=root).green()  # without it the backup refuses, rightly
     undo = one.damage(region) if one.damage else lambda: None
     try:
         yield ROOT if one.backup_from_copy else root
