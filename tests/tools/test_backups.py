@@ -185,6 +185,77 @@ def test_how_an_attempt_ended_is_told_to_the_alert(place: backups.Place) -> None
     assert told["kontrol_backup_newest_good_timestamp_seconds"] == manifest("b2").started
 
 
+def failed(place: backups.Place) -> bool:
+    return backups.gauges(place)["kontrol_backup_last_attempt_failed"] == 1.0
+
+
+def test_an_attempt_that_was_killed_has_failed_once_its_lock_has_ended(place: backups.Place) -> None:
+    backups.take(place, "dead", 0.3)
+    backups.begin(place, "dead")
+    assert not failed(place), "its lock is held: it goes on"
+    time.sleep(0.4)
+    assert failed(place)
+    assert backups.last_attempt(place)["backup"] == "dead"
+    with backups.attempt(place, "after"):
+        assert failed(place), "the one before has failed, and this one has not ended"
+        assert "began and never ended" in backups.last_attempt(place)["error"]
+    assert not failed(place)
+
+
+def test_what_ends_in_another_way_than_an_error_of_ours_has_failed(place: backups.Place) -> None:
+    with pytest.raises(ZeroDivisionError), backups.attempt(place, "b1"):
+        raise ZeroDivisionError
+    assert failed(place)
+
+
+def test_an_attempt_that_another_one_has_pushed_aside_has_failed(place: backups.Place) -> None:
+    backups.take(place, "dead", 0.01)
+    backups.begin(place, "dead")
+    time.sleep(0.05)
+    with backups.held(place, "a restore"):
+        assert failed(place)
+    assert failed(place)
+
+
+@pytest.mark.parametrize("text", [b"{", b"[1]", b'{"at": "x"}', b'{"at": []}'])
+def test_a_beginning_that_nobody_can_read_counts_as_failed_until_the_next(
+    place: backups.Place, bucket: Bucket, text: bytes
+) -> None:
+    place.ensure()
+    bucket.objects["/kontrol/shop/attempts/begun.json"] = text
+    assert failed(place)
+    with backups.attempt(place, "b1"):
+        pass
+    assert not failed(place)
+
+
+def test_the_lock_of_a_dead_one_is_waited_for_and_a_living_one_refuses_at_once(place: backups.Place) -> None:
+    waited: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waited.append(seconds)
+        time.sleep(0.2)
+
+    backups.take(place, "dead", 0.3)
+    backups.take_over(place, "second", 0.3, sleep=wait)
+    assert waited
+    waited.clear()
+    with pytest.raises(backups.LockedError, match="'second' of shop is going on"):
+        backups.take_over(place, "third", sleep=lambda _: backups.renew(place, "second"))
+    backups.renew(place, "second", 900)
+    with pytest.raises(backups.LockedError, match=r"ends by itself in (899|900) s"):
+        backups.take_over(place, "third", sleep=wait)
+    assert waited == []
+
+
+def test_a_lock_is_not_waited_for_for_ever(place: backups.Place) -> None:
+    now = [0.0]
+    backups.take(place, "dead", 80)
+    with pytest.raises(backups.LockedError):
+        backups.take_over(place, "second", clock=lambda: now[0], sleep=lambda seconds: now.append(now.pop() + seconds))
+    assert now[0] > backups.LOCK_SECONDS
+
+
 def test_a_list_tells_what_is_wrong(
     place: backups.Place, bucket: Bucket, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

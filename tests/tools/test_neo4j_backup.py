@@ -200,13 +200,51 @@ def test_a_server_that_is_stopped_is_started_for_a_backup(
 
 
 def test_a_second_backup_at_once_touches_nothing(
+    graph: Graph, api: fake_api.Api, bucket: Bucket, step: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backups, "RENEW_SECONDS", 0.05)
+    monkeypatch.setattr(backups, "POLL_SECONDS", 0.2)
+    with backups.held(place(step), "other"):
+        with pytest.raises(ToolError, match="'other' of neo4j is going on"):
+            job(step)
+        assert (api.scaled, locked(bucket)) == ([], True)
+    assert [key for key in bucket.objects if "attempts" in key] == []
+
+
+def test_the_pod_that_takes_the_place_of_a_killed_one_starts_the_server_and_makes_the_backup(
+    graph: Graph, api: fake_api.Api, bucket: Bucket, step: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backups, "POLL_SECONDS", 0.1)
+    neo4j_backup.stop(step)
+    backups.renew(place(step), "one", 0.3)  # and then all of its pod is killed
+    assert (api.replicas, locked(bucket)) == (0, True)
+    assert job({**step, "id": "two"})["id"] == "two"
+    assert api.scaled == [0, 1, 0, 1]
+    assert backups.gauges(place(step))["kontrol_backup_last_attempt_failed"] == 0.0
+
+
+def test_what_a_killed_job_has_left_is_a_failed_attempt(
     graph: Graph, api: fake_api.Api, bucket: Bucket, step: dict[str, Any]
 ) -> None:
-    backups.take(place(step), "other")
-    with pytest.raises(ToolError, match="'other' of neo4j is going on"):
+    job(step)
+    neo4j_backup.stop({**step, "id": "two"})
+    assert backups.gauges(place(step))["kontrol_backup_last_attempt_failed"] == 0.0
+    backups.release(place(step), "two")
+    assert backups.gauges(place(step))["kontrol_backup_last_attempt_failed"] == 1.0
+    assert backups.chosen(place(step)).backup == "one"
+
+
+def test_half_of_a_dump_that_could_not_be_read_back_does_not_stay(
+    graph: Graph, api: fake_api.Api, step: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(store: s3.Store, bucket: str, key: str, path: Path) -> None:
+        path.write_bytes(b"half")
+        raise ToolError(f"'{path}' cannot be written: No space left on device")
+
+    monkeypatch.setattr(s3, "get_file", full)
+    with pytest.raises(ToolError, match="No space left on device"):
         job(step)
-    assert (api.scaled, locked(bucket)) == ([], True)
-    assert "/b/neo4j/attempts/last.json" not in bucket.objects
+    assert not (Path(step["work"]) / neo4j_backup.DUMP).exists()
 
 
 def test_another_image_is_refused_before_the_server_stops(
@@ -294,7 +332,7 @@ def test_a_restore_starts_a_stopped_server_and_waits_for_the_lock_of_a_dead_back
     job(step)
     api.replicas = api.pods = 0
     backups.take(place(step), "dead", 0.2)
-    monkeypatch.setattr(neo4j_restore, "_POLL_SECONDS", 0.1)
+    monkeypatch.setattr(backups, "POLL_SECONDS", 0.1)
     assert neo4j_restore.choose({**step, "replace": True})["id"] == "one"
     assert api.replicas == 1
 

@@ -22,13 +22,14 @@ NOW = datetime(2013, 5, 24, tzinfo=UTC)
 
 
 @contextmanager
-def server(status: int, asked: list[tuple[str, str]]) -> Iterator[str]:
+def server(status: int, asked: list[tuple[str, str]], body: bytes = b"") -> Iterator[str]:
     class Handler(BaseHTTPRequestHandler):
         def do_PUT(self) -> None:
             asked.append((self.path, self.headers["Authorization"]))
             self.send_response(status)
-            self.send_header("Content-Length", "0")
+            self.send_header("Content-Length", str(len(body)))
             self.end_headers()
+            self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name of the base class
             pass
@@ -109,6 +110,17 @@ def test_what_is_too_large_for_one_request_is_refused_before_it_is_sent(
     with serving(Bucket()) as bucket, pytest.raises(ToolError, match="'key' is larger than 3 bytes"):
         s3.put_file(store(bucket.endpoint), "b", "key", tmp_path / "file")
     assert bucket.objects == {}
+
+
+def test_a_refusal_tells_code_and_message_but_not_the_key_that_aws_repeats() -> None:
+    said = b"""<Error><Code>SignatureDoesNotMatch</Code><Message>It isn&apos;t yours</Message>
+    <AWSAccessKeyId>AKIAIOSFODNN7EXAMPLE</AWSAccessKeyId><StringToSign>CANARY</StringToSign></Error>"""
+    with server(403, [], said) as endpoint, pytest.raises(ToolError) as error:
+        s3.ensure_bucket(store(endpoint), "b")
+    assert str(error.value) == (
+        "Bucket 'b' cannot be made: the backup store answers 403 SignatureDoesNotMatch: It isn't yours; "
+        "if its keys were changed, the playbook bootstrap puts them back"
+    )
 
 
 def test_no_server_is_an_error() -> None:

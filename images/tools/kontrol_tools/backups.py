@@ -4,6 +4,7 @@ All of it lies in one bucket:
 
     <component>/data/<id>...          what a backup consists of: one object, or many below <id>/
     <component>/manifests/<id>.json   what it holds and what proves it; written last: without it there is no backup
+    <component>/attempts/begun.json   which attempt began last
     <component>/attempts/last.json    how the last attempt ended, for the alert
 
 A second bucket, <bucket>-locks, without versions, tells who makes, restores or expires backups of a component right
@@ -16,6 +17,7 @@ backup that it builds on is good. Nothing else is ever offered, counted as kept,
 from __future__ import annotations
 
 import json
+import math
 import re
 import threading
 import time
@@ -28,18 +30,26 @@ from . import arguments, s3
 from .errors import ArgumentError, ToolError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*\Z")
 LOCK_SECONDS: Final = 90.0
 """How long a lock outlives the last sign of its holder."""
 RENEW_SECONDS: Final = 20.0
+PATIENCE_SECONDS: Final = LOCK_SECONDS + 5
+"""How long a lock is waited for: that of a dead holder has ended by then."""
+POLL_SECONDS: Final = 5.0
 DAY_SECONDS: Final = 86_400.0
 RECOVERABLE_DAYS: Final = 7.0
 """How long the store still holds what was deleted, where nobody says otherwise."""
 HALF_WRITTEN_SECONDS: Final = DAY_SECONDS
 """Age from which data without a manifest is taken for what a dead backup has left."""
 LONGEST_ERROR: Final = 300
+KILLED: Final = "It was killed, or its node was lost: it began and never ended"
+
+
+class LockedError(ToolError):
+    """Another backup or restore holds the lock."""
 
 
 def identity(step: Mapping[str, Any], name: str = "id") -> str:
@@ -357,14 +367,32 @@ def gauges(place: Place) -> dict[str, float]:
 def last_attempt(place: Place) -> dict[str, Any]:
     """Return how the last attempt ended: backup, at, ok, error; nothing when there was none.
 
+    One that began and never ended has failed as soon as nobody holds its lock any more: who is killed tells nothing.
+
     Raises:
         ToolError: the store does not answer. What nobody can read is told as an attempt that failed.
     """
+    begun = _attempt_told(place, "begun.json")
+    alive = _holds(_holder(place), str(begun.get("backup", "")))
+    last = _attempt_told(place, "last.json")  # after the look at the lock: who gives it back has written this before
+    return _killed(begun) if _unended(begun, last) and not alive else last
+
+
+def _attempt_told(place: Place, name: str) -> dict[str, Any]:
     try:
-        told = json.loads(place.read("attempts", "last.json") or b"{}")
-    except ValueError:
-        told = None
-    return told if isinstance(told, dict) else {"ok": False, "error": "it cannot be read"}
+        told = json.loads(place.read("attempts", name) or b"{}")
+        return {**told, "at": float(told.get("at", 0.0))} if told != {} else {}
+    except (ValueError, TypeError, AttributeError):
+        return {"at": math.inf, "ok": False, "error": "it cannot be read"}
+
+
+def _unended(begun: Mapping[str, Any], last: Mapping[str, Any]) -> bool:
+    """Return whether an attempt has begun after the last one that ended."""
+    return bool(begun.get("at", 0.0) > last.get("at", 0.0))
+
+
+def _killed(begun: Mapping[str, Any]) -> dict[str, Any]:
+    return {"ok": False, "error": KILLED, **begun}
 
 
 def _last_failed(place: Place) -> bool:
@@ -374,14 +402,27 @@ def _last_failed(place: Place) -> bool:
 
 @contextmanager
 def attempt(place: Place, name: str) -> Iterator[None]:
-    """Write down how the making of a backup ends, while the lock is held."""
+    """Write down that the making of a backup begins and how it ends, while the lock is held."""
     with held(place, name):
         try:
+            begin(place, name)
             yield
         except ToolError as error:
             note(place, name, str(error))
             raise
         note(place, name)
+
+
+def begin(place: Place, name: str) -> None:
+    """Write down that an attempt begins, while its lock is held: whoever began before and never ended, is dead.
+
+    Raises:
+        ToolError: the store does not take it.
+    """
+    begun, last = (_attempt_told(place, name) for name in ("begun.json", "last.json"))
+    if _unended(begun, last):
+        place.write({**_killed(begun), "at": time.time()}, "attempts", "last.json")
+    place.write({"backup": name, "at": time.time()}, "attempts", "begun.json")
 
 
 def note(place: Place, name: str, error: str = "") -> None:
@@ -413,15 +454,46 @@ def take(place: Place, who: str, seconds: float = LOCK_SECONDS) -> None:
     if s3.put_new(place.store, place.locks, place.lock, body):
         return
     holder = _holder(place)
-    if holder.get("holder") not in (None, who) and float(holder.get("until", 0)) > time.time():
-        left = float(holder["until"]) - time.time()
-        raise ToolError(
+    if holder.get("holder") not in (None, who) and (left := _seconds_left(holder)) > 0:
+        raise LockedError(
             f"Backup or restore '{holder['holder']}' of {place.component} is going on; wait until it has ended. "
             f"If it is dead, its lock ends by itself in {left:.0f} s"
         )
     release(place, str(holder.get("holder", "")))
     if not s3.put_new(place.store, place.locks, place.lock, body) and _holder(place) != json.loads(body):
-        raise ToolError(f"Another backup or restore of {place.component} has just begun; wait until it has ended")
+        raise LockedError(f"Another backup or restore of {place.component} has just begun; wait until it has ended")
+
+
+def take_over(
+    place: Place,
+    who: str,
+    seconds: float = LOCK_SECONDS,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
+    """Take the lock as `take` does; the end of one whose holder may be dead is waited for.
+
+    Raises:
+        LockedError: its holder is seen alive, as it makes its lock last longer; or the lock ends too late to wait.
+    """
+    deadline = clock() + PATIENCE_SECONDS
+    first = _holder(place)
+    while True:
+        try:
+            return take(place, who, seconds)
+        except LockedError:
+            if _holder(place) != first or _seconds_left(first) > PATIENCE_SECONDS or clock() > deadline:
+                raise
+            sleep(POLL_SECONDS)
+
+
+def _seconds_left(holder: Mapping[str, Any]) -> float:
+    """Return for how long a lock lasts."""
+    return float(holder.get("until", 0.0)) - time.time()
+
+
+def _holds(holder: Mapping[str, Any], who: str) -> bool:
+    return holder.get("holder") == who and _seconds_left(holder) > 0
 
 
 def _held_by(who: str, seconds: float) -> bytes:

@@ -57,8 +57,9 @@ def _stop(step: Mapping[str, Any], work: Work) -> None:
     identity = backups.identity(step) or backups.new_identity(started)
     place, server = Place.from_arguments(step, COMPONENT), StatefulSet.from_arguments(step)
     work.add(id=identity, started=started)
-    backups.take(place, identity)
+    backups.take_over(place, identity)  # this Job is made again when its pod was killed, whose lock lasts for a while
     work.add(locked=True)
+    backups.begin(place, identity)
     refuse_other_image(server, arguments.text(step, "image"))
     seconds = arguments.number(step, "ready", READY_SECONDS)
     run_again(server, seconds)
@@ -73,20 +74,22 @@ def _stop(step: Mapping[str, Any], work: Work) -> None:
 
 def _stopped(step: Mapping[str, Any], server: StatefulSet, before: Counts, seconds: float) -> Counts:
     """Stop the server, and return what it held as the last that it told: what the dump must hold."""
-    told_last = [before]
-    counting = threading.Thread(target=_count, args=(step, told_last), daemon=True)
+    told_last, gone = [before], threading.Event()
+    counting = threading.Thread(target=_count, args=(step, told_last, gone), daemon=True)
     counting.start()
-    server.scale(0)
-    server.wait(0, seconds)
+    try:
+        server.scale(0)
+        server.wait(0, seconds)
+    finally:
+        gone.set()
     return told_last[-1]
 
 
-def _count(step: Mapping[str, Any], told_last: list[Counts]) -> None:
+def _count(step: Mapping[str, Any], told_last: list[Counts], gone: threading.Event) -> None:
     """Count until the server is gone."""
     with suppress(Neo4jError), Client.from_arguments(step) as client:
-        while True:
+        while not gone.wait(_PAUSE_SECONDS):
             told_last[:] = [neo4j_proof.counts(client)]
-            time.sleep(_PAUSE_SECONDS)
 
 
 def refuse_other_image(server: StatefulSet, image: str) -> None:
@@ -143,7 +146,11 @@ def _carry(step: Mapping[str, Any], work: Work) -> None:
 
 def fetch(place: Place, identity: str, digest: str, file: Path) -> None:
     """Write the dump of a backup to a file. Raises ToolError when it is not the one of a digest."""
-    s3.get_file(place.store, place.bucket, key(identity), file)
+    try:
+        s3.get_file(place.store, place.bucket, key(identity), file)
+    except ToolError:
+        file.unlink(missing_ok=True)  # half of it may fill the disk on which the end is told
+        raise
     if s3.file_digest(file) != digest:
         file.unlink()
         raise ToolError(f"Dump of backup '{identity}' is not the one of its manifest: the checksums differ")
@@ -177,9 +184,9 @@ def finish(step: Mapping[str, Any]) -> dict[str, Any]:
     else:
         backups.note(place, state["id"])
     finally:
+        work.add(done=True)  # first: `keep` makes the lock of a Job that is not done last longer, also one given back
         if "locked" in state:
             backups.release(place, state["id"])
-        work.add(done=True)
     return result
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from . import arguments, backups, neo4j_proof
 from .backups import Place
@@ -22,11 +22,7 @@ from .neo4j_schema import VERSION_LABEL
 from .stateful_set import StatefulSet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-_PATIENCE: Final = backups.LOCK_SECONDS + 5
-"""How long a lock is waited for: that of a dead backup has ended by then."""
-_POLL_SECONDS: Final = 5.0
+    from collections.abc import Mapping
 
 
 def choose(step: Mapping[str, Any]) -> dict[str, Any]:
@@ -45,7 +41,7 @@ def choose(step: Mapping[str, Any]) -> dict[str, Any]:
     """
     place, server = Place.from_arguments(step, COMPONENT), StatefulSet.from_arguments(step)
     if step.get("foreign") is not True:
-        _take(place)
+        backups.take_over(place, RESTORE, HOLD_SECONDS)
     try:
         manifest = backups.chosen(place, backups.identity(step))
         refuse_other_image(server, arguments.text(step, "image"))
@@ -56,20 +52,6 @@ def choose(step: Mapping[str, Any]) -> dict[str, Any]:
         _give_back(step, place)
         raise
     return summary(manifest)
-
-
-def _take(
-    place: Place, clock: Callable[[], float] = time.monotonic, sleep: Callable[[float], None] = time.sleep
-) -> None:
-    """Take the lock; wait for the end of one whose holder is dead. Raises ToolError."""
-    deadline = clock() + _PATIENCE
-    while True:
-        try:
-            return backups.take(place, RESTORE, HOLD_SECONDS)
-        except ToolError:
-            if clock() > deadline:
-                raise
-            sleep(_POLL_SECONDS)
 
 
 def _give_back(step: Mapping[str, Any], place: Place) -> None:

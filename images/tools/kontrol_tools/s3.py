@@ -37,6 +37,10 @@ _VERSIONING = b"<VersioningConfiguration><Status>Enabled</Status></VersioningCon
 _VERSION = re.compile(r"<(Version|DeleteMarker)>(.*?)</\1>", re.DOTALL)
 _MARKERS = (("key-marker", "NextKeyMarker"), ("version-id-marker", "NextVersionIdMarker"))
 """Where the next page of a list of versions begins: parameter and element of the answer."""
+_LONGEST_ANSWER = 4096
+_HELP: dict[int, str] = {
+    HTTPStatus.FORBIDDEN: "; if its keys were changed, the playbook bootstrap puts them back",
+}
 LARGEST = 5 << 30
 """Bytes of one object: AWS's limit for one PUT."""
 
@@ -141,8 +145,10 @@ def _size(body: bytes | BinaryIO) -> int:
 
 
 def _refused(answer: http.client.HTTPResponse, what: str) -> ToolError:
-    said = answer.read(300).decode("utf-8", "replace")
-    return ToolError(f"{what}: the backup store answers {answer.status} {said}")
+    """Return an error with the store's code and message, and nothing else of its answer: AWS repeats our key in it."""
+    text = answer.read(_LONGEST_ANSWER).decode("utf-8", "replace")
+    said = ": ".join(part for part in (unescape(_inside(text, tag)) for tag in ("Code", "Message")) if part)
+    return ToolError(f"{what}: the backup store answers {answer.status} {said}".rstrip() + _HELP.get(answer.status, ""))
 
 
 def ensure_bucket(store: Store, bucket: str) -> None:

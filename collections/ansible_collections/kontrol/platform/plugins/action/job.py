@@ -34,6 +34,7 @@ JOB_OPTIONS: dict[str, dict[str, Any]] = {
     "beside": {"type": "list", "elements": "dict", "default": []},
     "token": {"type": "bool", "default": False},
     "near": {"type": "dict", "default": {}},
+    "retries": {"type": "int", "default": 0},
 }
 
 

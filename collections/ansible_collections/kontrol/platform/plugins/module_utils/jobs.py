@@ -37,6 +37,8 @@ LATE_SECONDS: Final = 3600
 """How late a scheduled Job may start, after a cluster was away; one that missed more waits for the next time."""
 API_PORT: Final = "443"
 """Port of the Service `kubernetes`."""
+REPORTED: Final = (0, 1, 2)
+"""Exit codes of the tools image: what ended with another one was killed."""
 HOPELESS: Final = frozenset({"InvalidImageName", "ErrImageNeverPull"})
 """Waiting reasons that no amount of waiting cures."""
 
@@ -66,6 +68,7 @@ class JobSpec:
         beside: Containers that run beside it from before its start to its end, in the form of those of `before`.
         token: Whether it may ask the API server, as its service account; past its sidecar, which ends with the Job.
         near: Labels of pods on whose node it is best: one whose volume only a single node can mount.
+        retries: How many new pods take the place of one that is killed; what its own container reports is final.
     """
 
     name: str
@@ -86,6 +89,7 @@ class JobSpec:
     beside: list[Object] = field(default_factory=list)
     token: bool = False
     near: dict[str, str] = field(default_factory=dict)
+    retries: int = 0
 
     def __str__(self) -> str:
         return f"{self.namespace}/{self.name}"
@@ -164,11 +168,19 @@ def _labels(spec: JobSpec) -> dict[str, str]:
 def _job(spec: JobSpec, keep: int) -> Object:
     """Return the spec of a Job that outlives its end by `keep` seconds."""
     return {
-        "backoffLimit": 0,
+        "backoffLimit": spec.retries,
+        **(_RETRIED if spec.retries else {}),
         "activeDeadlineSeconds": int(spec.timeout),
         "ttlSecondsAfterFinished": keep,
         "template": _template(spec),
     }
+
+
+_ERRORS: Final = {"containerName": CONTAINER, "operator": "In", "values": list(REPORTED[1:])}
+_RETRIED: Final = {
+    "podReplacementPolicy": "Failed",  # never two at once
+    "podFailurePolicy": {"rules": [{"action": "FailJob", "onExitCodes": _ERRORS}]},
+}
 
 
 def _template(spec: JobSpec) -> Object:
@@ -283,6 +295,13 @@ def main_state(pod: Object) -> Object:
     return {}
 
 
+def _killed(pod: Object) -> bool:
+    """Return whether a pod has ended without a report of its own container."""
+    ended = main_state(pod).get("terminated")
+    failed = (pod.get("status") or {}).get("phase") == "Failed"
+    return ended.get("exitCode") not in REPORTED if ended else failed
+
+
 def why_not_started(pod: Object) -> tuple[str, bool]:
     """Return why a pod's container does not run, and whether waiting is hopeless."""
     status = pod.get("status") or {}
@@ -375,28 +394,37 @@ class JobRunner:
         """Wait for the end of the Job's container and return its results."""
         running = False
         while True:
-            pod = self._pod(spec.namespace, name)
+            pod, waited = self._pod(spec.namespace, name), self._clock() - started
             state = main_state(pod) if pod else {}
-            if pod and "terminated" in state:
+            if pod is None or (spec.retries and _killed(pod)):
+                self._check_job(spec, name, pod, waited)
+            elif "terminated" in state:
                 return self._results(spec, pod, state["terminated"])
-            running = running or "running" in state
-            waited = self._clock() - started
-            if not running:
-                self._check_start(spec, name, pod, waited)
+            elif not (running := running or "running" in state):
+                self._check_start(spec, pod, waited)
             if waited > spec.timeout:
                 raise JobError(f"it was not done after {spec.timeout:.0f} s")
             self._sleep(POLL_SECONDS)
 
     def _pod(self, namespace: str, job: str) -> Object | None:
+        """Return the newest pod of a Job."""
         pods = self._client.list(f"/api/v1/namespaces/{namespace}/pods", {"labelSelector": f"job-name={job}"})
-        return pods[0] if pods else None
+        return max(pods, key=lambda pod: str(pod["metadata"].get("creationTimestamp", "")), default=None)
 
-    def _check_start(self, spec: JobSpec, job: str, pod: Object | None, waited: float) -> None:
+    def _check_job(self, spec: JobSpec, name: str, pod: Object | None, waited: float) -> None:
+        """Raise when a Job that has no pod, or only one that was killed, gets no other one."""
+        job = self._client.find(f"/apis/batch/v1/namespaces/{spec.namespace}/jobs/{name}")
+        if job is None:
+            raise JobError("it was deleted before it was done")
+        for one in (job.get("status") or {}).get("conditions") or []:
+            if one.get("type") == "Failed" and one.get("status") == "True":
+                said = f"; {why_not_started(pod)[0]}; {self._said(pod) or self._events_of_pod(pod)}" if pod else ""
+                raise JobError(f"its pod was deleted or killed: {one.get('reason')} {one.get('message')}{said}")
+        if pod is None and waited > spec.start_timeout:
+            raise JobError(f"it has no pod after {waited:.0f} s: {self._events(spec.namespace, name)}")
+
+    def _check_start(self, spec: JobSpec, pod: Object, waited: float) -> None:
         """Raise when the container does not run in time, or never will."""
-        if pod is None:
-            if waited > spec.start_timeout:
-                raise JobError(f"it has no pod after {waited:.0f} s: {self._events(spec.namespace, job)}")
-            return
         reason, hopeless = why_not_started(pod)
         if hopeless or waited > spec.start_timeout or (pod.get("status") or {}).get("phase") == "Failed":
             said = self._said(pod) or self._events_of_pod(pod)

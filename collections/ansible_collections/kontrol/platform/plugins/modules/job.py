@@ -109,6 +109,12 @@ options:
           - Labels of pods on whose node it is best, as it mounts a volume that only one node can mount at a time.
         type: dict
         default: {}
+      retries:
+        description:
+          - How many new pods take the place of one that is killed, within the Job's own timeout.
+          - What its own container reports, also an error, is final.
+        type: int
+        default: 0
   required:
     description:
       - Whether a Job without a result fails the task.

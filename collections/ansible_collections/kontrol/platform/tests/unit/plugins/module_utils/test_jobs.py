@@ -40,9 +40,10 @@ def pod(state: Object | None = None, phase: str = "Running", **status: Any) -> O
 
 @dataclass
 class Cluster:
-    """Stands in for the client: each look at the pods gives the next state, the last one stays."""
+    """Stands in for the client: each look at the pods gives the next state, the last one stays; `job` is the Job."""
 
     pods: list[list[Object]]
+    job: Object | None = field(default_factory=dict)
     log: str = GOOD_LOG
     events: list[Object] = field(default_factory=list)
     refuse: ApiError | None = None
@@ -65,6 +66,9 @@ class Cluster:
         assert options == {"propagationPolicy": "Background"}
         self.deleted.append(path)
         return {}
+
+    def find(self, path: str) -> Object | None:
+        return self.job
 
     def list(self, path: str, params: dict[str, str]) -> list[Object]:
         if path.endswith("/events"):
@@ -126,6 +130,54 @@ def test_no_pod_names_the_reason_of_the_job_controller() -> None:
     warning = {"type": "Warning", "reason": "FailedCreate", "message": "exceeded quota"}
     (result,) = run(Cluster([[]], events=[{"type": "Normal"}, warning]))
     assert "Job 'shop/probe' gave no result: it has no pod after 5 s: FailedCreate exceeded quota" in result.error
+
+
+def ended(kind: str, reason: str, message: str) -> Object:
+    return {"status": {"conditions": [{"type": kind, "status": "True", "reason": reason, "message": message}]}}
+
+
+FAILED = ended("Failed", "BackoffLimitExceeded", "Job has reached the specified backoff limit")
+KILLED = pod({"terminated": {"exitCode": 137}}, "Failed")
+EVICTED = pod({"waiting": {"reason": "PodInitializing"}}, "Failed", reason="Evicted", message="disk")
+
+
+def test_a_job_that_is_deleted_while_it_runs_is_told_at_once() -> None:
+    cluster = Cluster([[pod({"running": {}})], []], job=None)
+    (result,) = run(cluster, spec(timeout=3600.0, start_timeout=3600.0))
+    assert "gave no result: it was deleted before it was done" in result.error
+    assert cluster.now < 1
+
+
+def test_a_pod_that_is_deleted_while_it_runs_is_told_at_once() -> None:
+    cluster = Cluster([[pod({"running": {}})], []], job=FAILED)
+    (result,) = run(cluster, spec(timeout=3600.0, start_timeout=3600.0))
+    assert "its pod was deleted or killed: BackoffLimitExceeded Job has reached" in result.error
+    assert cluster.now < 1
+
+
+@pytest.mark.parametrize("killed", [[KILLED], [EVICTED], []], ids=["killed", "evicted", "gone"])
+def test_a_pod_that_takes_the_place_of_a_killed_one_gives_the_result(killed: list[Object]) -> None:
+    waiting = pod({"waiting": {"reason": "PodInitializing"}}, "Pending")
+    later = [{**one, "metadata": {**one["metadata"], "creationTimestamp": "2"}} for one in (waiting, DONE)]
+    looks = [[pod({"running": {}})], killed, killed, [*killed, later[0]], [*killed, later[1]]]
+    (result,) = run(Cluster(looks), spec(retries=1))
+    assert (result.results, result.error) == ({"rows": {"ok": True}}, "")
+
+
+def test_a_pod_that_is_killed_too_often_is_told_with_what_it_said() -> None:
+    (result,) = run(Cluster([[pod({"running": {}})], [EVICTED]], job=FAILED), spec(retries=1))
+    assert "its pod was deleted or killed: BackoffLimitExceeded" in result.error
+    assert "Evicted: disk; no events" in result.error
+
+
+def test_what_a_job_reports_is_final_and_a_killed_pod_is_replaced() -> None:
+    assert "podFailurePolicy" not in jobs.manifest(spec(), "x")["spec"]
+    made = jobs.manifest(spec(retries=1), "x")["spec"]
+    assert (made["backoffLimit"], made["podReplacementPolicy"]) == (1, "Failed")
+    (rule,) = made["podFailurePolicy"]["rules"]
+    assert rule == {"action": "FailJob", "onExitCodes": {"containerName": "main", "operator": "In", "values": [1, 2]}}
+    (result,) = run(Cluster([[pod({"terminated": {"exitCode": 1}})]], log='{"error": "No server"}'), spec(retries=1))
+    assert "No server" in result.error
 
 
 def test_a_pod_that_does_not_start_names_the_reason_within_the_time() -> None:
