@@ -24,6 +24,9 @@ NOW = datetime(2013, 5, 24, tzinfo=UTC)
 @contextmanager
 def server(status: int, asked: list[tuple[str, str]], body: bytes = b"") -> Iterator[str]:
     class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.do_PUT()
+
         def do_PUT(self) -> None:
             asked.append((self.path, self.headers["Authorization"]))
             self.send_response(status)
@@ -113,14 +116,26 @@ def test_what_is_too_large_for_one_request_is_refused_before_it_is_sent(
 
 
 def test_a_refusal_tells_code_and_message_but_not_the_key_that_aws_repeats() -> None:
-    said = b"""<Error><Code>SignatureDoesNotMatch</Code><Message>It isn&apos;t yours</Message>
+    said = b"""<Error><Code>AccessDenied</Code><Message>It isn&apos;t yours</Message>
     <AWSAccessKeyId>AKIAIOSFODNN7EXAMPLE</AWSAccessKeyId><StringToSign>CANARY</StringToSign></Error>"""
     with server(403, [], said) as endpoint, pytest.raises(ToolError) as error:
         s3.ensure_bucket(store(endpoint), "b")
-    assert str(error.value) == (
-        "Bucket 'b' cannot be made: the backup store answers 403 SignatureDoesNotMatch: It isn't yours; "
-        "if its keys were changed, the playbook bootstrap puts them back"
-    )
+    assert str(error.value) == ("Bucket 'b' cannot be made: the backup store answers 403 AccessDenied: It isn't yours")
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(403, "InvalidAccessKeyId"), (403, "SignatureDoesNotMatch"), (404, "XAdminUserNotFound")]
+)
+def test_a_store_that_does_not_know_our_keys_is_no_empty_store(status: int, code: str) -> None:
+    """404 with other codes means that there is no object, or no bucket."""
+    with server(status, [], f"<Error><Code>{code}</Code></Error>".encode()) as endpoint:
+        for ask in (
+            s3.keeps_versions,
+            lambda one, bucket: s3.sizes(one, bucket, ""),
+            lambda one, _: s3.get(one, "b", "k"),
+        ):
+            with pytest.raises(ToolError, match=f"does not know our keys: it answers {status} {code}. If they"):
+                ask(store(endpoint), "b")
 
 
 def test_no_server_is_an_error() -> None:

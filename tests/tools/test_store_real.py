@@ -91,10 +91,14 @@ def test_the_bucket_keeps_versions_once_it_was_made_so(endpoint: str, bucket: Ba
     assert (without.ensure(), without.verdict()) == ("update", "none")
 
 
-def test_a_wrong_key_is_told_without_it(endpoint: str, bucket: BackupBucket) -> None:
-    with pytest.raises(BackupBucketError, match="403") as error:
-        BackupBucket(endpoint, bucket.name, KEYS[0], "CANARY-wrong").verdict()
+@pytest.mark.parametrize("keys", [(KEYS[0], "CANARY-wrong"), ("CANARY-wrong", KEYS[1])])
+def test_a_wrong_key_is_told_without_it(endpoint: str, bucket: BackupBucket, keys: tuple[str, str]) -> None:
+    """An unknown access key is answered by 404: what is asked so must not look empty."""
+    with pytest.raises(BackupBucketError, match="does not know our keys") as error:
+        BackupBucket(endpoint, bucket.name, *keys).verdict()
     assert "CANARY" not in str(error.value)
+    with pytest.raises(ToolError, match="does not know our keys"):
+        backups.gauges(backups.Place(s3.Store(endpoint, "us-east-1", *keys), bucket.name, "shop"))
 
 
 def test_what_was_deleted_stays_recoverable_and_then_goes_for_good(place: backups.Place) -> None:

@@ -64,7 +64,7 @@ def _stop(step: Mapping[str, Any], work: Work) -> None:
     seconds = arguments.number(step, "ready", READY_SECONDS)
     run_again(server, seconds)
     with Client.from_arguments(step) as client:
-        client.wait(arguments.number(step, "settle", 0.0))
+        client.wait(seconds)  # a pod that is about to go, and has a successor, counts as ready
         work.add(version=str(client.rows(_VERSION)[0]["version"]), schema=newest_version(client))
         counts = neo4j_proof.counts(client)
     work.add(stopping=time.time())
@@ -116,11 +116,12 @@ def start(step: Mapping[str, Any]) -> dict[str, Any]:
         return {}
     try:
         server = StatefulSet.from_arguments(step)
+        seconds = arguments.number(step, "ready", READY_SECONDS)
         server.scale(1)
         work.add(started_again=True)
-        server.wait(1, arguments.number(step, "ready", READY_SECONDS))
+        server.wait(1, seconds)
         with Client.from_arguments(step) as client:
-            client.wait(arguments.number(step, "settle", 0.0))
+            client.wait(seconds)
             work.add(outage=round(time.time() - stopping, 1), counts_after=neo4j_proof.counts(client))
     except ToolError as error:
         work.add(late=f"the server did not come back: {error}")

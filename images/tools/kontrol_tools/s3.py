@@ -38,9 +38,8 @@ _VERSION = re.compile(r"<(Version|DeleteMarker)>(.*?)</\1>", re.DOTALL)
 _MARKERS = (("key-marker", "NextKeyMarker"), ("version-id-marker", "NextVersionIdMarker"))
 """Where the next page of a list of versions begins: parameter and element of the answer."""
 _LONGEST_ANSWER = 4096
-_HELP: dict[int, str] = {
-    HTTPStatus.FORBIDDEN: "; if its keys were changed, the playbook bootstrap puts them back",
-}
+_STRANGE_KEYS = frozenset({"InvalidAccessKeyId", "SignatureDoesNotMatch", "XAdminUserNotFound"})
+"""What AWS and versitygw say to keys that they do not know; versitygw by 404, as if there were nothing."""
 LARGEST = 5 << 30
 """Bytes of one object: AWS's limit for one PUT."""
 
@@ -119,9 +118,40 @@ class _Request:
         return connection.getresponse()
 
 
+@dataclass(frozen=True)
+class _Answer:
+    """An answer; `said` is the code and the message of a refusal, and nothing else of it: AWS repeats our key there."""
+
+    status: int
+    body: http.client.HTTPResponse
+    said: str = ""
+
+    def read(self, size: int | None = None) -> bytes:
+        """Return what comes next of its body."""
+        return self.body.read(size)
+
+
+def _judged(store: Store, answer: http.client.HTTPResponse) -> _Answer:
+    """Return an answer. Raises ToolError when the store does not know our keys."""
+    if answer.status < HTTPStatus.BAD_REQUEST:
+        return _Answer(answer.status, answer)
+    text = answer.read(_LONGEST_ANSWER).decode("utf-8", "replace")
+    code, message = (unescape(_inside(text, tag)) for tag in ("Code", "Message"))
+    if code in _STRANGE_KEYS:
+        raise ToolError(
+            f"Backup store '{store.endpoint}' does not know our keys: it answers {answer.status} {code}. "
+            "If they were changed, the playbook bootstrap puts them back"
+        )
+    return _Answer(answer.status, answer, ": ".join(part for part in (code, message) if part))
+
+
 @contextmanager
-def _answer(store: Store, request: _Request) -> Iterator[http.client.HTTPResponse]:
-    """Send a request, again after an answer of 5xx, and give its answer. Raises ToolError without an answer."""
+def _answer(store: Store, request: _Request) -> Iterator[_Answer]:
+    """Send a request, again after an answer of 5xx, and give its answer.
+
+    Raises:
+        ToolError: the store does not answer, or does not know our keys.
+    """
     address = urlsplit(store.endpoint)
     kind = http.client.HTTPSConnection if address.scheme == "https" else http.client.HTTPConnection
     pauses = list(_PAUSES)
@@ -132,7 +162,7 @@ def _answer(store: Store, request: _Request) -> Iterator[http.client.HTTPRespons
             connection.close()
             time.sleep(pauses.pop(0))
             answer = request.send(store, connection)
-        yield answer
+        yield _judged(store, answer)
     except (OSError, http.client.HTTPException) as error:
         where = store.endpoint
         raise ToolError(f"Backup store '{where}' does not answer: {type(error).__name__} {error}") from error
@@ -144,11 +174,8 @@ def _size(body: bytes | BinaryIO) -> int:
     return len(body) if isinstance(body, bytes) else os.fstat(body.fileno()).st_size
 
 
-def _refused(answer: http.client.HTTPResponse, what: str) -> ToolError:
-    """Return an error with the store's code and message, and nothing else of its answer: AWS repeats our key in it."""
-    text = answer.read(_LONGEST_ANSWER).decode("utf-8", "replace")
-    said = ": ".join(part for part in (unescape(_inside(text, tag)) for tag in ("Code", "Message")) if part)
-    return ToolError(f"{what}: the backup store answers {answer.status} {said}".rstrip() + _HELP.get(answer.status, ""))
+def _refused(answer: _Answer, what: str) -> ToolError:
+    return ToolError(f"{what}: the backup store answers {answer.status} {answer.said}".rstrip())
 
 
 def ensure_bucket(store: Store, bucket: str) -> None:
