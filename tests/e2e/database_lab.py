@@ -156,6 +156,17 @@ class _Quiet(ThreadingHTTPServer):
         """Tell nothing."""
 
 
+@contextmanager
+def relaying(relay: Relay, network: str) -> Iterator[str]:
+    """Let a relay listen where containers of a network reach it, and give its address, while the block runs."""
+    ranges = json.loads(docker("network", "inspect", network))[0]["IPAM"]["Config"]
+    gateway = next(one["Gateway"] for one in ranges if "." in one["Gateway"])
+    with _Quiet((gateway, 0), relay.handler()) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        yield f"http://{gateway}:{server.server_address[1]}"
+        server.shutdown()
+
+
 @dataclass
 class DatabaseLab:
     """A server, its store behind a relay, and a store with hardly any room."""
@@ -235,25 +246,11 @@ def wait_until(check: Callable[[], bool], seconds: float = 20.0) -> None:
         time.sleep(0.05)
 
 
-def _store(name: str, network: str, image: str, *more: str) -> int:
-    secrets = ["-e", "ROOT_ACCESS_KEY=key", "-e", f"ROOT_SECRET_KEY={STORE_SECRET}"]
-    docker(
-        "run",
-        "-d",
-        "--name",
-        name,
-        "--network",
-        network,
-        "-p",
-        "127.0.0.1::7070",
-        *secrets,
-        *more,
-        image,
-        "--port",
-        ":7070",
-        "posix",
-        "/data",
-    )
+def start_store(name: str, network: str, image: str, *more: str, keys: tuple[str, str] = ("key", STORE_SECRET)) -> int:
+    """Start a backup store and answer its port on this machine."""
+    secrets = ["-e", f"ROOT_ACCESS_KEY={keys[0]}", "-e", f"ROOT_SECRET_KEY={keys[1]}"]
+    where = ("--name", name, "--network", network, "-p", "127.0.0.1::7070")
+    docker("run", "-d", *where, *secrets, *more, image, "--port", ":7070", "posix", "/data")
     return int(docker("port", name, "7070/tcp").rpartition(":")[2])
 
 
@@ -265,13 +262,10 @@ def running(folder: Path, facts: dict[str, Any]) -> Iterator[DatabaseLab]:
     name = f"kontrol-backup-test-{uuid.uuid4().hex[:6]}"
     docker("network", "create", name)
     try:
-        store = _store(f"{name}-store", name, pulled["versitygw"], "--tmpfs", "/data:mode=1777,size=200m")
-        small = _store(f"{name}-small", name, pulled["versitygw"], "--tmpfs", "/data:mode=1777,size=3m")
-        gateway = json.loads(docker("network", "inspect", name))[0]["IPAM"]["Config"][0]["Gateway"]
+        store = start_store(f"{name}-store", name, pulled["versitygw"], "--tmpfs", "/data:mode=1777,size=200m")
+        small = start_store(f"{name}-small", name, pulled["versitygw"], "--tmpfs", "/data:mode=1777,size=3m")
         relay = Relay(f"127.0.0.1:{store}")
-        with _Quiet((gateway, 0), relay.handler()) as server:
-            threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-            endpoint = f"http://{gateway}:{server.server_address[1]}"
+        with relaying(relay, name) as endpoint:
             small_endpoint = f"http://127.0.0.1:{small}"
             _write(folder, endpoint, f"http://{name}-small:7070")
             port = _free_port()
@@ -293,7 +287,6 @@ def running(folder: Path, facts: dict[str, Any]) -> Iterator[DatabaseLab]:
             lab.client.wait(30)
             lab.place.ensure()
             yield lab
-            server.shutdown()
     finally:
         for container in (f"{name}-db", f"{name}-store", f"{name}-small"):
             subprocess.run(["docker", "rm", "--force", "--volumes", container], capture_output=True, check=False)

@@ -6,11 +6,12 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
 
+from tests.e2e.backup_jobs import BackupJobs, other_secret
 from tests.e2e.conftest import Say
 from tests.e2e.harness import CLUSTER, Region
 
@@ -71,6 +72,96 @@ def test_three_alerts_arrive_and_clear(region: Region, say: Say) -> None:
     cleared = wait_for(region, {(name, "resolved") for name in names}, began)
     say(f"alerts {', '.join(names)} arrived {fired:.0f} s after the damage, and cleared {cleared:.0f} s after its end")
     region.run("bootstrap").green()
+
+
+@contextmanager
+def sooner(region: Region, component: str, *alerts: str) -> Iterator[None]:
+    """Shorten the time for which alerts of a component's backups must hold, and nothing else of them."""
+    name, where = f"{component}-{component}-backups", ("--namespace", component)
+    rule = json.loads(region.kubectl("get", "prometheusrule", name, *where, "--output", "json"))
+    for one in rule["spec"]["groups"][0]["rules"]:
+        one["for"] = "20s" if one["alert"] in alerts else one.get("for", "0s")
+    region.kubectl("patch", "prometheusrule", name, *where, "--type", "merge", "--patch", json.dumps(rule))
+    try:
+        yield
+    finally:
+        region.kubectl("delete", "prometheusrule", name, *where)  # bootstrap makes it anew, as it is shipped
+
+
+LOGINS = {"clickhouse": "admin", "neo4j": "neo4j"}
+"""Component with backups -> whose password its Job has."""
+WRONG = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "wrong"}, "stringData": {"password": "CANARY-no"}}
+FAILED = ("ClickHouseBackupFailed", "Neo4jBackupFailed")
+AWAY = ("ClickHouseBackupStoreUnreachable", "Neo4jBackupStoreUnreachable")
+
+
+def fail(jobs: BackupJobs, login: str) -> None:
+    """Have a backup made with a wrong password."""
+    jobs.kubectl("apply", "--filename", "-", text=json.dumps(WRONG))
+    assert jobs.end_of(jobs.start("wrong", other_secret(login, "wrong"))) == "Failed"
+
+
+def told(status: str, *alerts: str) -> set[tuple[str, str]]:
+    return {(name, status) for name in alerts}
+
+
+def test_failed_backups_and_a_store_that_is_away_are_told_and_clear(region: Region, say: Say) -> None:
+    region.run("backup").green()
+    began, store = time.time(), f"{region.cluster}-backup-store"
+    with ExitStack() as stack:
+        for component, login in LOGINS.items():
+            stack.enter_context(sooner(region, component, *FAILED, *AWAY))
+            jobs = BackupJobs(region, component)
+            stack.callback(jobs.clean)
+            fail(jobs, login)
+        fired = wait_for(region, told("firing", *FAILED), began)
+        region.tool("docker", "stop", store)
+        try:
+            away = wait_for(region, told("firing", *AWAY), began)
+        finally:
+            region.tool("docker", "start", store)
+        back = wait_for(region, told("resolved", *AWAY), began)
+        assert not told("resolved", *FAILED) & received(region, began), "what was seen last stays"
+        region.run("backup").green()
+        cleared = wait_for(region, told("resolved", *FAILED), began)
+    say(
+        f"alerts of failed backups arrived {fired:.0f} s after their end and cleared {cleared:.0f} s after good ones, "
+        f"those of the store {away:.0f} s after its stop and {back:.0f} s after its start"
+    )
+    region.run("bootstrap").green()
+
+
+LONG_SECONDS = 200
+
+
+def test_a_long_dump_of_neo4j_pages_nobody_and_a_server_that_stays_away_does(region: Region, say: Say) -> None:
+    began = time.time()
+    jobs = BackupJobs(region, "neo4j")
+    unseen = {("Neo4jUnseen", "firing")}
+    job = jobs.start("long", slow_dump)
+    try:
+        jobs.until(job, "dump")
+        started = time.monotonic()
+        while time.monotonic() - started < LONG_SECONDS:
+            assert not unseen & received(region, began)
+            time.sleep(10)
+        assert jobs.end_of(job) == "Complete"
+        outage = time.monotonic() - started
+        assert not unseen & received(region, began)
+        region.kubectl("scale", "statefulset/neo4j", "--namespace", "neo4j", "--replicas=0")
+        fired = wait_for(region, unseen, began)
+    finally:
+        jobs.clean()
+        region.run("bootstrap").green()
+    wait_for(region, {("Neo4jUnseen", "resolved")}, began)
+    say(f"an outage of {outage:.0f} s by a backup paged nobody; one that nobody meant did after {fired:.0f} s")
+
+
+def slow_dump(job: dict[str, Any]) -> None:
+    """Let the dump of a backup take longer than two minutes."""
+    containers = job["spec"]["template"]["spec"]["initContainers"]
+    (dump,) = (one for one in containers if one["name"] == "dump")
+    dump["command"] = ["/bin/bash", "-c", f'sleep {LONG_SECONDS}; exec "$@"', "-", *dump["command"]]
 
 
 def no_target(region: Region) -> None:
