@@ -57,10 +57,8 @@ from benchmarks.recovery_region import CLICKHOUSE, NAME, NEO4J, clickhouse, say 
 from tests.e2e.harness import Region  # noqa: E402 - it is found from here on
 
 LIMIT = 20.0
-LOADED = (
-    '{range .status.initContainerStatuses[?(@.name=="load")]}{.state.terminated.startedAt} '
-    '{.state.terminated.finishedAt}{"\\n"}{end}'
-)
+_LOAD = '.status.initContainerStatuses[?(@.name=="load")].state.terminated'
+LOADED = f'{{{_LOAD}.startedAt}} {{{_LOAD}.finishedAt}}{{"\\n"}}'
 RESTORES = (
     "SELECT toFloat64(start_time) AS began, toFloat64(end_time) AS ended FROM system.backups"
     " WHERE status = 'RESTORED' AND start_time >= toDateTime64({since:Float64}, 6) ORDER BY start_time"
@@ -228,9 +226,9 @@ def middle(rows: list[Row]) -> Row:
     return Row(0, one.database, one.bare, one.parts, beside, one.load)
 
 
-def told_parts(row: Row) -> str:
-    """Return where the time went as text."""
-    return ", ".join(f"{name} {seconds:.1f} s" for name, seconds in row.parts.items())
+def listed(parts: dict[str, float]) -> str:
+    """Return seconds by name as text."""
+    return ", ".join(f"{name} {seconds:.1f} s" for name, seconds in parts.items())
 
 
 def problems(rows: list[Row], drill: dict[str, Any], limit: float) -> list[str]:
@@ -241,7 +239,7 @@ def problems(rows: list[Row], drill: dict[str, Any], limit: float) -> list[str]:
         if overhead > limit:
             found.append(
                 f"{row.database}: the engine takes {overhead:.0f} % more than the bare command ({row.engine:.1f} s and "
-                f"not {row.bare:.1f} s), the limit is {limit:g} %; it goes to: {told_parts(row)}"
+                f"not {row.bare:.1f} s), the limit is {limit:g} %; it goes to: {listed(row.parts)}"
             )
     if drill["verdict"] != "green":
         found.append(f"The drill is {drill['verdict']}: {'; '.join(drill['reasons'])}")
@@ -258,7 +256,7 @@ def show(row: Row) -> str:
     number = str(row.round or "median")
     return (
         f"{number:>6} {row.database:10} {row.bare:8.1f} {row.engine:8.1f} {row.ratio:6.2f} {row.load:6.1f}  "
-        f"{told_parts(row)}"
+        f"{listed(row.parts)}"
     )
 
 
@@ -366,7 +364,7 @@ def main(arguments: list[str] | None = None) -> int:
         backup, rows, drill = measure(region, options)
     medians = [middle([row for row in rows if row.database == name]) for name in (CLICKHOUSE, NEO4J)]
     say("\n".join(map(show, medians)))
-    say("\n".join(f"beside, {row.database}: {row.beside}" for row in medians))
+    say("\n".join(f"beside, {row.database}: {listed(row.beside)}" for row in medians))
     say("drill: {verdict}, RTO {rto_seconds} s, RPO {rpo_seconds} s, load {load:.1f}".format(**drill))
     if options.json:
         result = {"cores": os.cpu_count(), "backup": backup, "rounds": [told(row) for row in rows], "drill": drill}
