@@ -51,6 +51,26 @@ def test_over_budget_ends_the_stage_with_its_children(tmp_path: Path) -> None:
     assert not late.exists()
 
 
+def test_a_stage_may_take_what_those_before_it_left() -> None:
+    one, other = Stage("a", 1, ("true",)), Stage("b", 2, ("true",))
+    assert stages.left_of([]) == 0
+    assert stages.left_of([Outcome(one, 50.0), Outcome(other, 100.0)]) == 30
+    assert stages.left_of([Outcome(one, 50.0), Outcome(other, 131.0)]) == 0
+    assert stages.perform(Stage("x", 0.5 / 60, ("sleep 1",)), set(), spare=5).why == ""
+    assert stages.perform(Stage("x", 0.5 / 60, ("sleep 1",)), set(), spare=0.1).why == "over budget"
+
+
+def test_a_run_gives_the_rest_of_a_budget_to_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    entries = "{name: a, minutes: 0.05, run: ['true']}, {name: b, minutes: 0.01, run: ['sleep 1.5']}"
+    loaded = stages.load(table(tmp_path, f"stages: [{entries}]"))
+    monkeypatch.setattr(stages, "load", lambda: loaded)
+    assert stages.main([]) == 0
+    assert capsys.readouterr().out.rstrip().endswith("2 passed, 0 failed")
+    assert stages.main(["b"]) == 1
+
+
 def test_a_command_gets_no_standard_input() -> None:
     assert stages.execute("! read -r -t 5 line", 10) == ""
 
