@@ -20,13 +20,14 @@ PAGE = 2
 
 @dataclass
 class Bucket:
-    """Objects by path `/<bucket>/<key>`; the next `broken` requests are answered with 500.
+    """Objects by path `/<bucket>/<key>`; the next `broken` requests are answered with 500; a `full` one takes nothing.
 
     It keeps no versions: `pages` holds the answers to who lists them, `asked` the queries that came.
     """
 
     objects: dict[str, bytes] = field(default_factory=dict)
     broken: int = 0
+    full: bool = False
     pages: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     endpoint: str = ""
@@ -68,6 +69,9 @@ class Handler(BaseHTTPRequestHandler):
         """Make a bucket, or store an object."""
         body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
         if self.broken():
+            return
+        if self.bucket.full:
+            self.say(HTTPStatus.INSUFFICIENT_STORAGE)
             return
         if self.headers.get("If-None-Match") and self.path in self.bucket.objects:
             self.say(HTTPStatus.PRECONDITION_FAILED)

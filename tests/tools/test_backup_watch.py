@@ -69,6 +69,27 @@ def test_what_was_seen_last_stays_while_the_store_does_not_answer(
     assert "CANARY" not in "".join(told)
 
 
+def test_a_store_that_takes_nothing_more_counts_as_one_that_cannot_be_reached(
+    bucket: Bucket, step: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(s3, "_PAUSES", (1e9,))  # a full disk is not asked again
+    store(bucket, "a", 1000.0)
+    watch = backup_watch.Watch(step)
+    bucket.full = True
+    watch.look()
+    assert (watch.gauges()[REACHABLE], watch.gauges()[NEWEST]) == (0.0, 990.0)
+    assert "'shop-written' cannot be stored: the backup store answers 507" in capsys.readouterr().err
+    bucket.full = False
+    watch.look()
+    assert watch.gauges()[REACHABLE] == 1.0
+
+
+def test_a_store_of_another_region_is_not_written_to(bucket: Bucket, step: dict[str, Any]) -> None:
+    watch = backup_watch.Watch(step | {"foreign": True})
+    watch.look()
+    assert (watch.gauges()[REACHABLE], bucket.objects) == (1.0, {})
+
+
 def test_a_store_that_was_never_seen_tells_no_age(step: dict[str, Any], tmp_path: Path) -> None:
     watch = backup_watch.Watch(step | {"access_key_file": str(tmp_path / "missing")})
     watch.look()

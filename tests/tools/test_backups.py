@@ -208,6 +208,23 @@ def test_what_ends_in_another_way_than_an_error_of_ours_has_failed(place: backup
     assert failed(place)
 
 
+def test_a_store_that_fails_from_then_on_does_not_hide_why(
+    place: backups.Place, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(s3, "_PAUSES", ())
+
+    def work() -> None:
+        bucket.broken = 9
+        raise ToolError("disk full")
+
+    with pytest.raises(ToolError, match="disk full"), backups.attempt(place, "b1"):
+        work()
+    bucket.broken = 0
+    assert not failed(place), "its lock could not be given back"
+    backups.release(place, "b1")
+    assert failed(place)
+
+
 def test_an_attempt_that_another_one_has_pushed_aside_has_failed(place: backups.Place) -> None:
     backups.take(place, "dead", 0.01)
     backups.begin(place, "dead")

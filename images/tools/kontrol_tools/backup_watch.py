@@ -1,5 +1,7 @@
 """Looks at a component's backups each minute and tells Prometheus how they stand, see backups.gauges.
 
+A store that takes nothing more counts as one that cannot be reached: who can write nothing cannot tell of it either.
+
 It has a thread of its own: a store that hangs stops nothing else. What was seen last stays, since time goes on for it
 all the same: the newest backup of a store that does not answer grows old, too.
 """
@@ -27,7 +29,8 @@ class Watch:
 
     Args:
         step: What backups.Place asks for, read anew for each look since keys may change; `component`; `rpo_seconds`,
-            the age at which the newest good backup is too old: 0 where nobody makes backups on a schedule.
+            the age at which the newest good backup is too old: 0 where nobody makes backups on a schedule; foreign:
+            whether the store is another region's, which is only read.
         clock: Tells seconds.
     """
 
@@ -50,7 +53,10 @@ class Watch:
         """Look once, and write one line when a problem appears, changes or is over."""
         before = self._problem
         try:
-            self._seen = backups.gauges(backups.Place.from_arguments(self._step, self._component))
+            place = backups.Place.from_arguments(self._step, self._component)
+            self._seen = backups.gauges(place)
+            if self._step.get("foreign") is not True:
+                backups.try_writing(place)
             self._looked, self._problem = self._clock(), ""
         except ToolError as error:
             self._looked, self._problem = None, str(error)
@@ -58,7 +64,7 @@ class Watch:
             sys.stderr.write(f"backups: {self._problem or 'seen again'}\n")
 
     def gauges(self) -> dict[str, float]:
-        """Return what was seen last, and whether the store answers."""
+        """Return what was seen last, and whether the store answers and takes something."""
         looked = self._looked
         reachable = looked is not None and self._clock() - looked < STALE_SECONDS
         return {

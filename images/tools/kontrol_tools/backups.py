@@ -244,6 +244,11 @@ def chosen(place: Place, name: str = "") -> Manifest:
     raise ToolError(f"The backup store has {wanted} of {place.component}" + (f" ({others})" if others else ""))
 
 
+def try_writing(place: Place) -> None:
+    """See whether the store takes anything, beside the lock: there are no versions. Raises ToolError."""
+    s3.try_writing(place.store, place.locks, f"{place.component}-written")
+
+
 def publish(place: Place, manifest: Manifest) -> Manifest:
     """Make a backup count: write its manifest, read everything back. Raises ToolError when it is not good then."""
     place.write(asdict(manifest), "manifests", f"{manifest.backup}.json")
@@ -444,7 +449,7 @@ def held(place: Place, who: str) -> Iterator[None]:
     finally:
         done.set()
         renewing.join()
-        release(place, who)
+        give_back(place, who)
 
 
 def take(place: Place, who: str, seconds: float = LOCK_SECONDS) -> None:
@@ -524,3 +529,9 @@ def release(place: Place, who: str) -> None:
     """Give the lock back, if it is still this holder's. Raises ToolError."""
     if _holder(place).get("holder", who) == who:
         s3.delete(place.store, place.locks, place.lock)
+
+
+def give_back(place: Place, who: str) -> None:
+    """Give the lock back at the end; a store that fails then must not hide why, and the lock ends by itself."""
+    with suppress(ToolError):
+        release(place, who)

@@ -26,12 +26,15 @@ if TYPE_CHECKING:
     from io import FileIO
     from pathlib import Path
 
+_BLOCK = bytes(4096)
+"""What takes room on any disk: nothing at all may be stored on one that is full."""
+_BLOCK_DIGEST = hashlib.sha256(_BLOCK).hexdigest()
 _ONLY_NEW = (("If-None-Match", "*"),)
 _EMPTY = hashlib.sha256(b"").hexdigest()
 _THERE = (HTTPStatus.OK, HTTPStatus.CONFLICT)
 _TIMEOUT = 15.0
 _PAUSES = (0.2, 1.0, 3.0)
-"""Seconds before each new try after an answer of 5xx; what is sent here may be sent twice."""
+"""Seconds before each new try after an answer of 5xx but a full disk; what is sent here may be sent twice."""
 _PIECE = 1 << 20
 _VERSIONING = b"<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"
 _VERSION = re.compile(r"<(Version|DeleteMarker)>(.*?)</\1>", re.DOTALL)
@@ -158,7 +161,7 @@ def _answer(store: Store, request: _Request) -> Iterator[_Answer]:
     connection = kind(address.netloc, timeout=_TIMEOUT)
     try:
         answer = request.send(store, connection)
-        while answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR and pauses:
+        while HTTPStatus.INTERNAL_SERVER_ERROR <= answer.status != HTTPStatus.INSUFFICIENT_STORAGE and pauses:
             connection.close()
             time.sleep(pauses.pop(0))
             answer = request.send(store, connection)
@@ -214,6 +217,13 @@ def put(store: Store, bucket: str, key: str, body: bytes) -> None:
     digest = hashlib.sha256(body).hexdigest()
     with _answer(store, _Request("PUT", _path(bucket, key), body=body, digest=digest)) as answer:
         if answer.status != HTTPStatus.OK:
+            raise _refused(answer, f"'{key}' cannot be stored")
+
+
+def try_writing(store: Store, bucket: str, key: str) -> None:
+    """Write to a key, to see whether the store takes anything; a bucket that is not there is fine. Raises ToolError."""
+    with _answer(store, _Request("PUT", _path(bucket, key), body=_BLOCK, digest=_BLOCK_DIGEST)) as answer:
+        if answer.status not in (HTTPStatus.OK, HTTPStatus.NOT_FOUND):
             raise _refused(answer, f"'{key}' cannot be stored")
 
 

@@ -49,7 +49,7 @@ def sidecar_containers(component: str, settings: Object) -> list[Object]:
             key password); store_volume: name of the data's volume when the probe is to tell its space; metrics_port:
             of the database on the loopback address, 0 for none; telemetry: whether there is a gateway; region: name;
             backups: which ones the probe watches: endpoint, bucket, secret (a Secret with access_key and secret_key)
-            and rpo_seconds (0 for none).
+            and rpo_seconds (0 for none); foreign: whether the store is another region's.
     """
     del component
     return [_probe(settings), collector(settings["collector_image"], _CONFIG, _COLLECTOR_SIZE, _collector_mounts())]
@@ -160,7 +160,7 @@ def sidecar_config(component: str, settings: Object) -> dict[str, str]:
     if backups := settings.get("backups"):
         step["backups"] = {
             "component": component,
-            **{name: backups[name] for name in ("endpoint", "bucket", "rpo_seconds")},
+            **{name: backups[name] for name in ("endpoint", "bucket", "rpo_seconds", "foreign")},
             **{f"{name}_file": f"{_KEYS}/{name}" for name in ("access_key", "secret_key")},
         }
     return {"config.yaml": collector_config(component, settings), "probe.json": json.dumps({"steps": [step]}, indent=1)}

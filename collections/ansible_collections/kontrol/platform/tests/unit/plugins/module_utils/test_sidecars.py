@@ -23,7 +23,13 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-BACKUPS = {"endpoint": "http://store:7070", "bucket": "b", "secret": "clickhouse-backup-store", "rpo_seconds": 90000}
+BACKUPS = {
+    "endpoint": "http://store:7070",
+    "bucket": "b",
+    "secret": "clickhouse-backup-store",
+    "rpo_seconds": 90000,
+    "foreign": False,
+}
 
 
 def config(**changes: Any) -> Any:
@@ -69,6 +75,7 @@ def test_only_the_probe_gets_the_keys_of_the_backups_and_nothing_else_of_their_s
         "endpoint": "http://store:7070",
         "bucket": "b",
         "rpo_seconds": 90000,
+        "foreign": False,
         "access_key_file": "/run/secrets/kontrol/backups/access_key",
         "secret_key_file": "/run/secrets/kontrol/backups/secret_key",
     }
