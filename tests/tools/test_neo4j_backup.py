@@ -223,6 +223,19 @@ def test_the_pod_that_takes_the_place_of_a_killed_one_starts_the_server_and_make
     assert backups.gauges(place(step))["kontrol_backup_last_attempt_failed"] == 0.0
 
 
+def test_a_store_that_fails_from_then_on_does_not_hide_why(
+    graph: Graph, api: fake_api.Api, bucket: Bucket, step: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(s3, "_PAUSES", ())
+    neo4j_backup.stop(step)
+    program(step, "dump")
+    neo4j_backup.start(step)
+    bucket.broken = 9
+    neo4j_backup.carry(step)
+    with pytest.raises(ToolError, match=r"'neo4j/data/one[.]dump' cannot be stored: the backup store answers 500"):
+        neo4j_backup.finish(step)
+
+
 def test_what_a_killed_job_has_left_is_a_failed_attempt(
     graph: Graph, api: fake_api.Api, bucket: Bucket, step: dict[str, Any]
 ) -> None:

@@ -187,7 +187,7 @@ def finish(step: Mapping[str, Any]) -> dict[str, Any]:
     finally:
         work.add(done=True)  # first: `keep` makes the lock of a Job that is not done last longer, also one given back
         if "locked" in state:
-            backups.release(place, state["id"])
+            backups.give_back(place, state["id"])
     return result
 
 

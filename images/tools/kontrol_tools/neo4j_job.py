@@ -133,4 +133,4 @@ def leave(server: StatefulSet, place: Place, work: Work, sleep: Callable[[float]
         server.scale(1)
     if _going_on(work):
         backups.note(place, state["id"], "It was ended before it was complete")
-        backups.release(place, state["id"])
+        backups.give_back(place, state["id"])

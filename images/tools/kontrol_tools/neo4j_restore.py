@@ -7,7 +7,6 @@ that was there: a load that is killed, or fails, has changed nothing.
 from __future__ import annotations
 
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,8 +55,7 @@ def choose(step: Mapping[str, Any]) -> dict[str, Any]:
 
 def _give_back(step: Mapping[str, Any], place: Place) -> None:
     if step.get("foreign") is not True:
-        with suppress(ToolError):  # it ends by itself; what happened before is what counts
-            backups.release(place, RESTORE)
+        backups.give_back(place, RESTORE)
 
 
 def _refuse_loss(step: Mapping[str, Any]) -> None:
