@@ -35,7 +35,7 @@ class Bucket:
     def listing(self, path: str, query: dict[str, str]) -> bytes:
         """Return the answer to a request for the keys of a bucket that begin with a prefix, two at a time."""
         keys = {unquote(key).removeprefix(f"{path}/"): len(body) for key, body in sorted(self.objects.items())}
-        found = [(key, size) for key, size in keys.items() if key.startswith(query["prefix"])]
+        found = [(key, size) for key, size in keys.items() if key.startswith(query.get("prefix", ""))]
         start = int(query.get("continuation-token", "0"))
         more = f"<NextContinuationToken>{start + PAGE}</NextContinuationToken>" if len(found) > start + PAGE else ""
         lines = [

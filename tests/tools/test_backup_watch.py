@@ -125,9 +125,9 @@ def test_the_exporter_tells_both_and_tries_on_while_the_store_hangs(bucket: Buck
             return super().items()
 
     bucket.objects = Hanging()
-    watch = backup_watch.start(step)
+    gauges = backup_watch.start(step)
     assert entered.wait(5)
-    loop = exporter.Loop(Scripted(), more=watch.gauges)
+    loop = exporter.Loop(Scripted(), more=gauges)
     started = time.monotonic()
     loop.round()
     assert time.monotonic() - started < 1

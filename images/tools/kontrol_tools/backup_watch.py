@@ -2,8 +2,8 @@
 
 A store that takes nothing more counts as one that cannot be reached: who can write nothing cannot tell of it either.
 
-It has a thread of its own: a store that hangs stops nothing else. What was seen last stays, since time goes on for it
-all the same: the newest backup of a store that does not answer grows old, too.
+Each store has a thread of its own: one that hangs stops nothing else. What was seen last stays, since time goes on for
+it all the same: the newest backup of a store that does not answer grows old, too.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from . import arguments, backups
+from . import arguments, backups, second_store
 from .errors import ToolError
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 INTERVAL_SECONDS: Final = 60.0
 STALE_SECONDS: Final = 180.0
 """How old the last good look may be: one that takes longer hangs, and the store counts as one that does not answer."""
+_SECOND: Final = "kontrol_backup_second_store"
 
 
 class Watch:
@@ -33,6 +34,9 @@ class Watch:
             whether the store is another region's, which is only read.
         clock: Tells seconds.
     """
+
+    store = "backups"
+    reachable = "kontrol_backup_store_reachable"
 
     def __init__(self, step: Mapping[str, Any], clock: Callable[[], float] = time.monotonic) -> None:
         self._step, self._clock = step, clock
@@ -53,29 +57,50 @@ class Watch:
         """Look once, and write one line when a problem appears, changes or is over."""
         before = self._problem
         try:
-            place = backups.Place.from_arguments(self._step, self._component)
-            self._seen = backups.gauges(place)
-            if self._step.get("foreign") is not True:
-                backups.try_writing(place)
+            self._seen = self._look()
             self._looked, self._problem = self._clock(), ""
         except ToolError as error:
             self._looked, self._problem = None, str(error)
         if self._problem != before:
-            sys.stderr.write(f"backups: {self._problem or 'seen again'}\n")
+            sys.stderr.write(f"{self.store}: {self._problem or 'seen again'}\n")
+
+    def _look(self) -> dict[str, float]:
+        """Return what is seen. Raises ToolError."""
+        place = backups.Place.from_arguments(self._step, self._component)
+        self._seen = backups.gauges(place)
+        if self._step.get("foreign") is not True:
+            backups.try_writing(place)
+        return self._seen
 
     def gauges(self) -> dict[str, float]:
         """Return what was seen last, and whether the store answers and takes something."""
+        return {**self._told(), "kontrol_backup_rpo_target_seconds": self._target}
+
+    def _told(self) -> dict[str, float]:
         looked = self._looked
         reachable = looked is not None and self._clock() - looked < STALE_SECONDS
-        return {
-            **self._seen,
-            "kontrol_backup_store_reachable": float(reachable),
-            "kontrol_backup_rpo_target_seconds": self._target,
-        }
+        return {**self._seen, self.reachable: float(reachable)}
 
 
-def start(step: Mapping[str, Any]) -> Watch:
-    """Return a watch that looks in the background until the program ends."""
-    watch = Watch(step)
-    threading.Thread(target=watch.run, args=(threading.Event(),), daemon=True).start()
-    return watch
+class SecondWatch(Watch):
+    """Watches the copies in the second store, which is only read; `second` in the step names it, see second_store."""
+
+    store = "second store"
+    reachable = f"{_SECOND}_reachable"
+
+    def _look(self) -> dict[str, float]:
+        place = second_store.declared(self._step, self._component)
+        newest = next(iter(backups.good(place)), None) if place else None
+        return {f"{_SECOND}_newest_good_timestamp_seconds": newest.started if newest else 0.0}
+
+    def gauges(self) -> dict[str, float]:
+        """Return when the newest good backup that is there began, 0 for none, and whether the store answers."""
+        return self._told()
+
+
+def start(step: Mapping[str, Any]) -> Callable[[], dict[str, float]]:
+    """Look in the background until the program ends; return what tells of each store that was declared."""
+    watches = [Watch(step), *([SecondWatch(step)] if step.get("second") else [])]
+    for watch in watches:
+        threading.Thread(target=watch.run, args=(threading.Event(),), daemon=True).start()
+    return lambda: {name: value for watch in watches for name, value in watch.gauges().items()}

@@ -255,9 +255,14 @@ def publish(place: Place, manifest: Manifest) -> Manifest:
     return chosen(place, manifest.backup)
 
 
+def data_of(place: Place, name: str) -> dict[str, int]:
+    """Return the bytes of each object of a backup's data, by key. Raises ToolError."""
+    return {**place.sizes("data", f"{name}/"), **place.sizes("data", f"{name}.")}
+
+
 def own_objects(place: Place, name: str) -> tuple[int, int]:
     """Return how many objects, and bytes, the data of a backup has. Raises ToolError."""
-    sizes = [*place.sizes("data", f"{name}/").values(), *place.sizes("data", f"{name}.").values()]
+    sizes = data_of(place, name).values()
     return len(sizes), sum(sizes)
 
 
@@ -276,7 +281,7 @@ def expire(place: Place, keep: int, now: float) -> list[str]:
     gone = [one.backup for one in everything if one.backup not in needed and _may_go(one, kept[0].made, now)]
     for name in gone:
         s3.delete(place.store, place.bucket, place.key("manifests", f"{name}.json"))
-        for key in [*place.sizes("data", f"{name}/"), *place.sizes("data", f"{name}.")]:
+        for key in data_of(place, name):
             s3.delete(place.store, place.bucket, key)
     purge(place, now)
     return gone

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from . import arguments, backups, clickhouse_proof, clickhouse_work
+from . import arguments, backups, clickhouse_proof, clickhouse_work, second_store
 from .backups import Manifest, Place
 from .clickhouse import ClickHouseError
 from .clickhouse_probe import DATABASE as CANARIES
@@ -33,16 +33,20 @@ _SCHEMA_VERSION = "SELECT max(version) AS version FROM kontrol.schema_versions"
 
 
 def backup(step: Mapping[str, Any]) -> dict[str, Any]:
-    """Make a backup of `databases`, prove it, and delete what is not kept any more.
+    """Make a backup of `databases`, prove it, delete what is not kept any more, and copy it to the second store.
 
     Args:
         step: The login, `databases`, `collection`, the store (backups.Place); id: its name ("": by the time);
             full_every: most backups of a chain (1: always full); keep: good backups to keep (14);
-            smaller: whether it may hold much less than the one before; patience: seconds for BACKUP.
+            smaller: whether it may hold much less than the one before; patience: seconds for BACKUP; second, scratch:
+            see second_store.copy.
 
     Returns:
         id, base, started, made, seconds, bytes, tables, rows, unproven (parts and partitions that were written to
-        meanwhile, so that they were read back but not compared with the source), expired.
+        meanwhile, so that they were read back but not compared with the source), expired, copied (to the second store).
+
+    Raises:
+        ToolError: there is no backup, or it is good and not in the second store.
     """
     started = time.time()
     place, names = Place.from_arguments(step, COMPONENT), clickhouse_work.names(step)
@@ -56,7 +60,11 @@ def backup(step: Mapping[str, Any]) -> dict[str, Any]:
         refuse_collapse(manifest, previous, smaller=step.get("smaller") is True)
         backups.publish(place, manifest)
         expired = backups.expire(place, int(arguments.number(step, "keep", 14)), time.time())
-    return {**told(manifest), "base": manifest.base, "unproven": manifest.more["unproven"], "expired": expired}
+        copied = second_store.copy(step, place, identity)
+        if copied.problem:
+            raise ToolError(f"Backup '{identity}' is complete, but {copied.problem}")
+    result = {**told(manifest), "base": manifest.base, "unproven": manifest.more["unproven"]}
+    return {**result, "expired": expired, "copied": copied.copied}
 
 
 def told(manifest: Manifest) -> dict[str, Any]:
@@ -85,11 +93,12 @@ def base_of(place: Place, full_every: int) -> str:
     """Return the backup to build on, "" for a full one.
 
     It is the newest good one while its chain is short enough. After an attempt that failed it is none: the base may be
-    why, and the next would fail the same way.
+    why, and the next would fail the same way. One that made a good backup has failed only to copy it.
     """
-    if backups.last_attempt(place).get("ok") is False:
-        return ""
     good = {one.backup: one for one in backups.good(place)}
+    last = backups.last_attempt(place)
+    if last.get("ok") is False and last.get("backup") not in good:
+        return ""
     newest = next(iter(good), "")
     chain, name = 0, newest
     while name:
@@ -117,6 +126,8 @@ def _made(client: Client, step: Mapping[str, Any], names: list[str], identity: s
     quiet = {name: _quiet(still.get(name, {}), now.get(name, {})) for name in {*still, *now}}
     proof, unproven = _proof(client, step, identity, tables, before, quiet)
     objects, size = backups.own_objects(Place.from_arguments(step, COMPONENT), identity)
+    if not objects:
+        raise ToolError(f"Nothing of backup '{identity}' is in the backup store: the server writes to another one")
     versions = {"clickhouse": client.query("SELECT version()").decode().strip(), "schema": _schema_version(client)}
     more = {"databases": names, "canaries": canaries, "definitions": definitions, "unproven": unproven}
     return Manifest(identity, base, started, time.time(), size, objects, versions, proof, more)

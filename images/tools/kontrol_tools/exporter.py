@@ -259,7 +259,7 @@ def serve_metrics(path: Path) -> int:
     if name not in PROBERS:
         raise ArgumentError(f"Unknown database '{name}'; known: {', '.join(PROBERS)}")
     log = Path(step["log"]) if step.get("log") else None
-    more = backup_watch.start(step["backups"]).gauges if step.get("backups") else dict
+    more = backup_watch.start(step["backups"]) if step.get("backups") else dict
     loop = Loop(PROBERS[name](step), arguments.number(step, "interval", INTERVAL_SECONDS), log, more)
     served = server(loop, int(arguments.number(step, "listen", PORT)))
     threading.Thread(target=loop.run, args=(threading.Event(),), daemon=True).start()

@@ -12,7 +12,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from . import arguments, backups, neo4j_proof, s3
+from . import arguments, backups, neo4j_proof, s3, second_store
 from .backups import Manifest, Place
 from .errors import ToolError
 from .neo4j_database import Client, Neo4jError
@@ -158,17 +158,17 @@ def fetch(place: Place, identity: str, digest: str, file: Path) -> None:
 
 
 def finish(step: Mapping[str, Any]) -> dict[str, Any]:
-    """Prove what the scratch server has loaded, make the backup count, and delete what is not kept any more.
+    """Prove what the scratch server has loaded, make the backup count, delete what is not kept any more, and copy it.
 
     Args:
         step: The login of the scratch server, the store, `work`; keep: good backups to keep (14); smaller: whether it
-            may hold much less than the one before.
+            may hold much less than the one before; second, scratch: see second_store.copy.
 
     Returns:
-        id, started, made, seconds, bytes, nodes, relationships, kinds, outage, expired.
+        id, started, made, seconds, bytes, nodes, relationships, kinds, outage, expired, copied (to the second store).
 
     Raises:
-        ToolError: a container before this one failed, or the backup is not good.
+        ToolError: a container before this one failed, the backup is not good, or it is and not in the second store.
     """
     work, place = Work.from_arguments(step), Place.from_arguments(step, COMPONENT)
     state = work.state
@@ -176,8 +176,10 @@ def finish(step: Mapping[str, Any]) -> dict[str, Any]:
         if "error" in state:
             raise ToolError(state["error"])
         result = _finish(step, work, place)
-        if "late" in state:
-            raise ToolError(f"Backup '{state['id']}' is complete, but {state['late']}")
+        (work.folder / DUMP).unlink(missing_ok=True)  # its room is that of what is copied
+        copied = second_store.copy(step, place, state["id"])
+        if problems := [text for text in (state.get("late", ""), copied.problem) if text]:
+            raise ToolError(f"Backup '{state['id']}' is complete, but {'; and '.join(problems)}")
     except ToolError as error:
         if "locked" in state:
             backups.note(place, state["id"], str(error))
@@ -188,7 +190,7 @@ def finish(step: Mapping[str, Any]) -> dict[str, Any]:
         work.add(done=True)  # first: `keep` makes the lock of a Job that is not done last longer, also one given back
         if "locked" in state:
             backups.give_back(place, state["id"])
-    return result
+    return {**result, "copied": copied.copied}
 
 
 def _finish(step: Mapping[str, Any], work: Work, place: Place) -> dict[str, Any]:

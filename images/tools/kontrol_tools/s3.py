@@ -192,6 +192,14 @@ def ensure_bucket(store: Store, bucket: str) -> None:
             raise _refused(answer, f"Bucket '{bucket}' cannot be made")
 
 
+def has_bucket(store: Store, bucket: str) -> bool:
+    """Return whether a bucket is there, for keys that may list it. Raises ToolError."""
+    with _answer(store, _Request("GET", f"/{bucket}", query="list-type=2&max-keys=1")) as answer:
+        if answer.status not in (HTTPStatus.OK, HTTPStatus.NOT_FOUND):
+            raise _refused(answer, f"Bucket '{bucket}' cannot be listed")
+        return answer.status == HTTPStatus.OK
+
+
 def file_digest(path: Path) -> str:
     """Return the SHA-256 of a file."""
     with path.open("rb") as file:

@@ -44,6 +44,7 @@ class ActionModule(KontrolAction):
         "private": {"type": "str", "required": True},
         "image": {"type": "str", "required": True},
         "bucket": {"type": "str", "default": BACKUP_BUCKET},
+        "given": {"type": "list", "elements": "str", "default": []},
     }
 
     def execute(self, args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
@@ -56,6 +57,7 @@ class ActionModule(KontrolAction):
             return verified("the foundation", verify(region, args["image"], args["bucket"]))
         if args["state"] == "absent":
             return self._absent(region, args["image"])
+        refuse_without(region, args["given"])
         work = planned if self.check_mode else make
         return result(work(region, args["image"], args["bucket"]))
 
@@ -86,6 +88,14 @@ class ActionModule(KontrolAction):
             ):  # the identity last: with it a killed removal goes on
                 (region.folder / name).unlink(missing_ok=True)
         return result(objects)
+
+
+def refuse_without(region: RegionRun, names: list[str]) -> None:
+    """Refuse to go on without secrets that only a person can give. Raises KontrolError with how to give them."""
+    if missing := sorted(set(names) - set(region.secret_store().names())):
+        commands = " and ".join(f"`python -m tools.give_secret {region.region} {name}`" for name in missing)
+        quoted = ", ".join(f'"{name}"' for name in missing)
+        raise KontrolError(f"The secret store lacks {quoted}, which only you can give: run {commands}")
 
 
 def planned(region: RegionRun, image: str, bucket: str = BACKUP_BUCKET) -> list[dict[str, Any]]:

@@ -30,6 +30,11 @@ UNPRIVILEGED: Final = 65532
 START_SECONDS: Final = 20.0
 
 
+def endpoint_of(region: str) -> str:
+    """Return the address of a region's own store as pods see it."""
+    return f"http://kontrol-{region}-backup-store:{PORT}"
+
+
 class BackupStoreError(KontrolError):
     """The backup store cannot be made or does not answer."""
 

@@ -18,6 +18,7 @@ EXTRA_VARS: Final = {
     "remove_foundation": "name of the region whose backups, secrets and identity are removed with its cluster",
     "smaller": "name of the region whose next backup may hold much less than the one before",
     "source": "name of the region whose newest backup is proven",
+    "store": "`second`: the region's second store is read instead of its own, by the playbooks backups and restore",
     "target": "name of the empty region into which it is restored",
     "table": "the one table of ClickHouse to restore, as database.table",
     "take_back": "managers, separated by commas, whose changes of declared fields are undone; see playbooks/drift.yml",

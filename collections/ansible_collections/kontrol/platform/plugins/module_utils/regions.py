@@ -13,6 +13,7 @@ from typing import Any, Final
 from ansible_collections.kontrol.platform.plugins.module_utils.extra_vars import EXTRA_VARS
 from ansible_collections.kontrol.platform.plugins.module_utils.paths import shown
 from ansible_collections.kontrol.platform.plugins.module_utils.problems import HIDDEN, MISSING, Problem, quoted
+from ansible_collections.kontrol.platform.plugins.module_utils.rules import foundation
 from ansible_collections.kontrol.platform.plugins.module_utils.rules.cluster import NETWORKS, network
 from ansible_collections.kontrol.platform.plugins.module_utils.schema import SECRET_LIKE, closest
 from ansible_collections.kontrol.platform.plugins.module_utils.spec import (
@@ -29,6 +30,7 @@ NOBODYS_SOURCE: Final = "/etc/ansible/hosts"
 VARIABLES: Final = ("group_vars", "host_vars")
 """Folders from which Ansible would take variables that nobody judged."""
 _NAME: Final = "region.name"
+_SECOND: Final = f"{foundation.SECOND}.bucket"
 
 
 Ignored = Callable[[str], bool]
@@ -96,12 +98,15 @@ def find(sources: Sequence[str], root: Path, ignored: Ignored = hidden) -> tuple
 
 
 def against_each_other(regions: Sequence[Region], neighbours: Sequence[Region] = ()) -> list[Problem]:
-    """Return names taken twice and networks that overlap, reported at the later region; neighbours come before all."""
+    """Return names and buckets taken twice and networks that overlap, reported at the later region.
+
+    Neighbours come before all.
+    """
     problems = []
     known = list(neighbours)
     for region in regions:
         for other in known:
-            problems += _same_name(region, other) + _same_network(region, other)
+            problems += _same_name(region, other) + _same_network(region, other) + _same_bucket(region, other)
         known.append(region)
     return problems
 
@@ -254,6 +259,27 @@ def _same_network(region: Region, other: Region) -> list[Problem]:
         for option, theirs in _networks(other).items()
         if mine.overlaps(theirs)
     ]
+
+
+def _same_bucket(region: Region, other: Region) -> list[Problem]:
+    """Return a second store that is a store of another region: each would delete what the other one keeps."""
+    (own, second), (others_own, others_second) = _stores(region), _stores(other)
+    if second & (others_own | others_second):
+        at, owner = region, other
+    elif others_second & own:
+        at, owner = other, region
+    else:
+        return []
+    message = f'The bucket is one of region "{owner.name}", and what lies there would be mixed'
+    bucket = at.blocks["foundation"]["second_store"]["bucket"]
+    return [Problem(at.locate(_SECOND), _SECOND, bucket, message, "name a bucket that no other region uses")]
+
+
+def _stores(region: Region) -> tuple[set[str], set[str]]:
+    """Return the buckets of a region's own store, and those of its second one; what was refused is not compared."""
+    block = region.blocks["foundation"]
+    own = foundation.own_buckets(block, region.name) if region.accepts("foundation.backup_bucket") else set()
+    return own, foundation.second_buckets(block) if region.accepts(_SECOND) else set()
 
 
 def _networks(region: Region) -> dict[str, IPv4Network]:

@@ -111,6 +111,13 @@ class SecretStore:
             self._save(self._load() | {name: new_password() for name in missing})
         return missing
 
+    def give(self, name: str, value: str) -> bool:
+        """Store a value that a person gives; return whether it took the place of another one."""
+        self._require()
+        values = self._load()
+        self._save(values | {name: value})
+        return name in values
+
     def get(self, name: str) -> str:
         """Return the value of a secret.
 

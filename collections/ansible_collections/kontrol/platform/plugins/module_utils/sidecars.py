@@ -27,6 +27,7 @@ _CONFIG: Final = "/etc/kontrol/sidecars"
 _LOGIN: Final = "/run/secrets/kontrol/probe"
 _STORE: Final = "/store"
 _KEYS: Final = "/run/secrets/kontrol/backups"
+_SECOND_KEYS: Final = "/run/secrets/kontrol/second"
 _STATE: Final = "/state"
 _PROBE_USER: Final = 65532
 _COLLECTOR_USER: Final = 10001
@@ -49,7 +50,8 @@ def sidecar_containers(component: str, settings: Object) -> list[Object]:
             key password); store_volume: name of the data's volume when the probe is to tell its space; metrics_port:
             of the database on the loopback address, 0 for none; telemetry: whether there is a gateway; region: name;
             backups: which ones the probe watches: endpoint, bucket, secret (a Secret with access_key and secret_key)
-            and rpo_seconds (0 for none); foreign: whether the store is another region's.
+            and rpo_seconds (0 for none); foreign: whether the store is another region's; second: endpoint, bucket and
+            secret of the second store, empty for none.
     """
     del component
     return [_probe(settings), collector(settings["collector_image"], _CONFIG, _COLLECTOR_SIZE, _collector_mounts())]
@@ -65,6 +67,8 @@ def _probe(settings: Object) -> Object:
         mounts.append({"name": settings["store_volume"], "mountPath": _STORE, "readOnly": True})
     if settings.get("backups"):
         mounts.append({"name": "backup-keys", "mountPath": _KEYS, "readOnly": True})
+    if _second(settings):
+        mounts.append({"name": "second-keys", "mountPath": _SECOND_KEYS, "readOnly": True})
     return {
         "name": "probe",
         "image": settings["tools_image"],
@@ -139,16 +143,22 @@ def sidecar_volumes(component: str, settings: Object) -> list[Object]:
         {"name": "probe-login", "secret": {"secretName": settings["login_secret"], "defaultMode": 0o440}},
         {"name": "probe-log", "emptyDir": {"sizeLimit": "8Mi"}},
         {"name": "collector-state", "emptyDir": {"sizeLimit": "16Mi"}},
-        *_backup_keys(settings),
+        *_keys("backup-keys", settings.get("backups")),
+        *_keys("second-keys", _second(settings)),
     ]
 
 
-def _backup_keys(settings: Object) -> list[Object]:
-    if not settings.get("backups"):
+def _second(settings: Object) -> Object:
+    """Return the second store, empty for none."""
+    return (settings.get("backups") or {}).get("second") or {}
+
+
+def _keys(volume: str, store: Object | None) -> list[Object]:
+    """Return the volume with the keys of a store, and nothing else of its Secret."""
+    if not store:
         return []
     items = [{"key": name, "path": name} for name in ("access_key", "secret_key")]
-    secret = {"secretName": settings["backups"]["secret"], "defaultMode": 0o440, "items": items}
-    return [{"name": "backup-keys", "secret": secret}]
+    return [{"name": volume, "secret": {"secretName": store["secret"], "defaultMode": 0o440, "items": items}}]
 
 
 def sidecar_config(component: str, settings: Object) -> dict[str, str]:
@@ -160,10 +170,18 @@ def sidecar_config(component: str, settings: Object) -> dict[str, str]:
     if backups := settings.get("backups"):
         step["backups"] = {
             "component": component,
-            **{name: backups[name] for name in ("endpoint", "bucket", "rpo_seconds", "foreign")},
-            **{f"{name}_file": f"{_KEYS}/{name}" for name in ("access_key", "secret_key")},
+            **{name: backups[name] for name in ("rpo_seconds", "foreign")},
+            **_store(backups, _KEYS),
         }
+    if second := _second(settings):
+        step["backups"]["second"] = _store(second, _SECOND_KEYS)
     return {"config.yaml": collector_config(component, settings), "probe.json": json.dumps({"steps": [step]}, indent=1)}
+
+
+def _store(store: Object, keys: str) -> Object:
+    """Return where a store is and in which files its keys are, as the probe is told."""
+    where = {name: store[name] for name in ("endpoint", "bucket")}
+    return {**where, **{f"{name}_file": f"{keys}/{name}" for name in ("access_key", "secret_key")}}
 
 
 def collector_config(component: str, settings: Object) -> str:

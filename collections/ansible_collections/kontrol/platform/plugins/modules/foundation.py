@@ -33,6 +33,12 @@ options:
     description: Bucket of the backups; it keeps what is deleted or written over until a backup purges it.
     type: str
     default: kontrol-backups
+  given:
+    description: Names of secrets that only a person can give; without one of them nothing is made.
+    type: list
+    elements: str
+    default: []
+    version_added: 0.2.0
 attributes:
   check_mode:
     support: full

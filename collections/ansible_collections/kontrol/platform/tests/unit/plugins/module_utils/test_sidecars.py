@@ -52,7 +52,10 @@ def test_the_database_is_only_read() -> None:
         assert set(owned) <= {"probe-log", "collector-state"}
 
 
-@pytest.mark.parametrize("more", [{}, {"backups": BACKUPS}])
+SECOND = {"endpoint": "https://s3.example.com", "bucket": "copies", "secret": "clickhouse-second-store"}
+
+
+@pytest.mark.parametrize("more", [{}, {"backups": BACKUPS}, {"backups": BACKUPS | {"second": SECOND}}])
 def test_each_mounted_volume_is_there(more: dict[str, Any]) -> None:
     volumes = {volume["name"] for volume in sidecars.sidecar_volumes("clickhouse", SETTINGS | more)}
     for container in sidecars.sidecar_containers("clickhouse", SETTINGS | more):
@@ -79,6 +82,30 @@ def test_only_the_probe_gets_the_keys_of_the_backups_and_nothing_else_of_their_s
         "access_key_file": "/run/secrets/kontrol/backups/access_key",
         "secret_key_file": "/run/secrets/kontrol/backups/secret_key",
     }
+
+
+def test_the_keys_of_a_second_store_are_apart_from_those_of_the_first_one() -> None:
+    settings = SETTINGS | {"backups": BACKUPS | {"second": SECOND}}
+    probe, collector = sidecars.sidecar_containers("clickhouse", settings)
+    mount = {"name": "second-keys", "mountPath": "/run/secrets/kontrol/second", "readOnly": True}
+    assert mount in probe["volumeMounts"]
+    assert mount not in collector["volumeMounts"]
+    volumes = {one["name"]: one for one in sidecars.sidecar_volumes("clickhouse", settings)}
+    assert volumes["second-keys"]["secret"]["secretName"] == "clickhouse-second-store"
+    (step,) = json.loads(sidecars.sidecar_config("clickhouse", settings)["probe.json"])["steps"]
+    assert step["backups"]["second"] == {
+        "endpoint": "https://s3.example.com",
+        "bucket": "copies",
+        "access_key_file": "/run/secrets/kontrol/second/access_key",
+        "secret_key_file": "/run/secrets/kontrol/second/secret_key",
+    }
+
+
+def test_without_a_second_store_nothing_of_one_is_there() -> None:
+    settings = SETTINGS | {"backups": BACKUPS | {"second": {}}}
+    made = [make("clickhouse", settings) for make in (sidecars.sidecar_containers, sidecars.sidecar_volumes)]
+    text = json.dumps([made, sidecars.sidecar_config("clickhouse", settings)["probe.json"]])
+    assert not re.search(r"second-keys|kontrol/second|\"second", text)
 
 
 def test_only_the_probe_gets_the_password_and_no_text_holds_it() -> None:
