@@ -106,6 +106,44 @@ def test_a_look_that_hangs_makes_the_store_one_that_does_not_answer(bucket: Buck
     assert watch.gauges()[REACHABLE] == 0.0
 
 
+SECOND_REACHABLE = "kontrol_backup_second_store_reachable"
+SECOND_NEWEST = "kontrol_backup_second_store_newest_good_timestamp_seconds"
+
+
+def test_the_copies_in_a_second_store_are_told_beside_those_of_the_first(
+    step: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(s3, "_PAUSES", ())
+    with serving(Bucket()) as there:
+        keys = {name: step[name] for name in ("access_key_file", "secret_key_file")}
+        watch = backup_watch.SecondWatch(step | {"second": {"endpoint": there.endpoint, "bucket": "b", **keys}})
+        watch.look()
+        assert watch.gauges() == {SECOND_REACHABLE: 1.0, SECOND_NEWEST: 0.0}
+        store(there, "a", 1000.0)
+        before = dict(there.objects)
+        watch.look()
+        assert watch.gauges() == {SECOND_REACHABLE: 1.0, SECOND_NEWEST: 990.0}
+        assert there.objects == before, "it is only read"
+        there.broken = 1
+        watch.look()
+        assert watch.gauges() == {SECOND_REACHABLE: 0.0, SECOND_NEWEST: 990.0}
+    told = capsys.readouterr().err
+    assert told.startswith("second store: ")
+    assert "CANARY" not in told
+
+
+def test_only_a_store_that_is_declared_is_told(bucket: Bucket, step: dict[str, Any]) -> None:
+    with serving(Bucket()) as there:
+        keys = {name: step[name] for name in ("access_key_file", "secret_key_file")}
+        gauges = backup_watch.start(step | {"second": {"endpoint": there.endpoint, "bucket": "b", **keys}})
+        for _ in range(100):
+            if gauges().get(SECOND_NEWEST) == 0.0 and gauges().get("kontrol_backup_good") == 0.0:
+                break
+            time.sleep(0.05)
+        assert (gauges()[SECOND_REACHABLE], gauges()[REACHABLE]) == (1.0, 1.0)
+    assert not [name for name in backup_watch.start(step | {"second": {}})() if "second_store" in name]
+
+
 def test_the_end_of_an_attempt_that_nobody_can_read_is_no_success(bucket: Bucket, step: dict[str, Any]) -> None:
     watch = backup_watch.Watch(step)
     for text, failed in ((b"{", 1.0), (b"[]", 1.0), (b'{"ok": true}', 0.0)):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from images.tools.kontrol_tools import backups, clickhouse_backup, clickhouse_restore, clickhouse_work
+from images.tools.kontrol_tools import backups, clickhouse_backup, clickhouse_restore, clickhouse_work, s3
 from images.tools.kontrol_tools.errors import ArgumentError, ToolError
 from tests.tools.bucket import Bucket, serving
 from tests.tools.clickhouse_server import Databases, Server, Table
@@ -90,6 +90,35 @@ class TestBackup:
         assert clickhouse_backup.backup({**step, "id": "two", "full_every": 2})["base"] == "one"
         assert "SETTINGS async = 1, base_backup = S3(store, 'data/one/')" in server.did("BACKUP")[-1]
         assert clickhouse_backup.backup({**step, "id": "three", "full_every": 2})["base"] == ""
+
+    def test_it_is_copied_to_the_second_store_by_which_it_never_stands_or_falls(
+        self, server: Server, step: Step, bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(s3, "_PAUSES", ())
+        with serving(Bucket()) as there:
+            keys = {name: step[name] for name in ("access_key_file", "secret_key_file")}
+            second = {"endpoint": there.endpoint, "bucket": "copies", **keys}
+            step |= {"second": second, "scratch": str(tmp_path), "full_every": 9}
+            assert clickhouse_backup.backup(step)["copied"] == ["one"]
+            there.broken = 1
+            with pytest.raises(ToolError, match=r"^Backup 'two' is complete, but not in the second store: .* 500"):
+                clickhouse_backup.backup({**step, "id": "two"})
+            assert backups.chosen(place(step)).backup == "two"
+            assert attempt(bucket)["error"].startswith("Backup 'two' is complete, but not in the second store")
+            assert backups.gauges(place(step))["kontrol_backup_last_attempt_failed"] == 1.0
+            assert "/b-locks/clickhouse.json" not in bucket.objects
+            made = clickhouse_backup.backup({**step, "id": "three"})
+            assert (made["base"], made["copied"]) == ("two", ["two", "three"]), "the one before was good"
+            found = backups.good(backups.Place.from_arguments(second, "clickhouse"))
+        assert found == backups.good(place(step))
+
+    def test_what_the_server_wrote_elsewhere_is_no_backup(
+        self, server: Server, step: Step, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(backups, "own_objects", lambda *_: (0, 0))
+        with pytest.raises(ToolError, match="Nothing of backup 'one' is in the backup store"):
+            clickhouse_backup.backup(step)
+        assert backups.good(place(step)) == []
 
     @pytest.mark.parametrize(
         ("spoil", "why"),

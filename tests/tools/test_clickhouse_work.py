@@ -147,6 +147,8 @@ def test_nothing_is_built_on_a_backup_that_is_not_good_or_after_a_failure(place:
     assert clickhouse_backup.base_of(place, 9) == "a"
     backups.note(place, "abc", "Table m.t cannot be read")
     assert clickhouse_backup.base_of(place, 9) == ""
+    backups.note(place, "a", "Backup 'a' is complete, but not in the second store")
+    assert clickhouse_backup.base_of(place, 9) == "a"
 
 
 def test_a_table_that_lost_most_of_its_rows_is_refused_by_name() -> None:

@@ -283,6 +283,45 @@ def test_a_server_that_does_not_come_back_is_told_although_the_backup_is_good(
     assert backups.chosen(place(step)).backup == "one"
 
 
+@pytest.fixture
+def second(step: dict[str, Any]) -> Iterator[Bucket]:
+    with serving(Bucket()) as there:
+        keys = {name: step[name] for name in ("access_key_file", "secret_key_file")}
+        step |= {"second": {"endpoint": there.endpoint, "bucket": "copies", **keys}, "scratch": step["work"]}
+        yield there
+
+
+def test_a_backup_is_copied_to_the_second_store_while_the_lock_is_held(
+    graph: Graph, api: fake_api.Api, bucket: Bucket, step: dict[str, Any], second: Bucket
+) -> None:
+    assert job(step)["copied"] == ["one"]
+    there = backups.Place.from_arguments(step["second"], "neo4j")
+    assert backups.good(there) == backups.good(place(step))
+    assert second.objects["/copies/neo4j/data/one.dump"] == b"graph"
+    assert sorted(file.name for file in Path(step["work"]).glob("*")) == sorted(
+        ["state.json", *(f"{name}.{end}" for name in ("dump", "load") for end in ("allowed", "code", "log"))]
+    )
+    assert not locked(bucket)
+
+
+def test_a_second_store_that_is_down_makes_the_job_red_and_nothing_worse(
+    graph: Graph,
+    api: fake_api.Api,
+    bucket: Bucket,
+    step: dict[str, Any],
+    second: Bucket,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(s3, "_PAUSES", ())
+    second.broken = 1
+    with pytest.raises(ToolError, match=r"^Backup 'one' is complete, but not in the second store: .* 500"):
+        job(step)
+    assert (api.replicas, backups.chosen(place(step)).backup, locked(bucket)) == (1, "one", False)
+    told = backups.last_attempt(place(step))
+    assert (told["ok"], told["error"][:53]) == (False, "Backup 'one' is complete, but not in the second store")
+    assert job(step | {"id": "two"})["copied"] == ["two", "one"]
+
+
 @pytest.mark.parametrize("before", ["nothing", "the stop", "the dump", "the start"])
 def test_a_job_that_is_ended_leaves_a_running_server_and_no_lock(
     graph: Graph, api: fake_api.Api, bucket: Bucket, step: dict[str, Any], before: str
