@@ -85,6 +85,31 @@ def test_prove_goes_on_where_begin_ended(world: World) -> None:
     assert 'Argument "private" is missing' in world.play("session", verb="prove")["msg"]
 
 
+def test_without_what_only_a_person_can_give_nothing_is_made(world: World) -> None:
+    given = ["second-store/access-key", "second-store/secret-key"]
+    private = world.play("session", verb="begin")["private"]
+
+    def play() -> dict[str, Any]:
+        return world.play("foundation", private=private, image="gw:1", given=given)
+
+    for checking in (True, False):
+        world.check = checking
+        assert play()["msg"] == (
+            'The secret store lacks "second-store/access-key", "second-store/secret-key", which only you can give: run '
+            "`python -m tools.give_secret r second-store/access-key` and "
+            "`python -m tools.give_secret r second-store/secret-key`"
+        )
+    assert world.tools.containers == {}
+    store = secrets.SecretStore(paths.region_state("r"), world.tools)
+    store.create()
+    store.give(given[0], "CANARY")
+    assert 'lacks "second-store/secret-key", which' in play()["msg"]
+    store.give(given[1], "CANARY")
+    result = play()
+    assert not result.get("failed"), result.get("msg")
+    assert "CANARY" not in str(result)
+
+
 def test_a_second_writer_is_refused_and_nothing_is_made(world: World) -> None:
     other = lease.Holder("run-0", "r", "bootstrap", 7, "elsewhere", state.now())
     world.answer = {"locked": False, "holder": other.to_json()}

@@ -139,6 +139,37 @@ def test_two_regions_on_the_default_networks_overlap() -> None:
     assert [line.split(": ")[1] for line in judged("inv")] == ["cluster.pod_cidr", "cluster.service_cidr"]
 
 
+SECOND = "foundation: {{second_store: {{endpoint: '{}', bucket: {}}}}}\n"
+AWAY = SECOND.format("https://s3.example.com", "copies")
+
+
+def mixed(place: str, owner: str, bucket: str) -> str:
+    said = f'foundation.second_store.bucket: The bucket is one of region "{owner}", and what lies there would be mixed'
+    return f'{place}: {said}, found "{bucket}": name a bucket that no other region uses'
+
+
+def test_the_second_store_of_another_region_is_taken() -> None:
+    declare("a", AWAY)
+    declare("b", OTHER + AWAY)
+    assert judged("inv") == [mixed("inv/b/region.yml:3", "a", "copies")]
+    assert judged("inv/a") == [mixed("inv/a/region.yml:2", "b", "copies")]
+
+
+@pytest.mark.parametrize("source", ["inv", "inv/a", "inv/b"])
+def test_the_own_store_of_another_region_is_no_second_store(source: str) -> None:
+    declare("a")
+    declare("b", OTHER + SECOND.format("http://kontrol-a-backup-store:7070", "kontrol-backups"))
+    assert judged(source) == [mixed("inv/b/region.yml:3", "a", "kontrol-backups")]
+
+
+def test_a_second_store_that_was_refused_is_not_compared() -> None:
+    declare("a", AWAY)
+    declare("b", OTHER + SECOND.format("s3.example.com", "copies"))
+    (line,) = judged("inv")
+    assert "foundation.second_store.endpoint: Expected the address of an S3 server" in line
+    assert 'found "s3.example.com"' in line
+
+
 def test_a_broken_neighbour_is_a_warning_and_compared_as_far_as_it_can_be(here: Path) -> None:
     declare("a")
     declare("b", "cluster: {pod_cidr: 7, service_cidr: 10.96.0.0/16}\n", name="a")

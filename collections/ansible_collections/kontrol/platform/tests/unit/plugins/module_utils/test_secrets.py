@@ -40,6 +40,21 @@ def test_files_are_private_and_values_go_by_pipe_only(tmp_path: Path) -> None:
     assert "CANARY" not in (tmp_path / secrets.STORE_FILE).read_text()
 
 
+def test_what_a_person_gives_is_kept_and_can_be_replaced(tmp_path: Path) -> None:
+    tools = FakeTools()
+    mine = store(tmp_path, tools)
+    with pytest.raises(SecretError, match="run the playbook bootstrap first"):
+        mine.give("second-store/access-key", "CANARY")
+    mine.create()
+    mine.ensure("clickhouse/admin")
+    made = mine.get("clickhouse/admin")
+    assert not mine.give("second-store/access-key", "CANARY-old")
+    assert mine.give("second-store/access-key", "CANARY-new")
+    assert not mine.ensure("second-store/access-key")
+    assert mine.values() == {"clickhouse/admin": made, "second-store/access-key": "CANARY-new"}
+    assert "CANARY-new" not in " ".join(word for call in tools.calls for word in call)
+
+
 def test_a_lost_key_is_not_replaced(tmp_path: Path) -> None:
     store(tmp_path).create()
     (tmp_path / secrets.KEY_FILE).unlink()
