@@ -6,6 +6,7 @@ import json
 import subprocess
 import time
 import uuid
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,7 +18,7 @@ from ansible_collections.kontrol.platform.plugins.module_utils.backup_bucket imp
     BackupBucketError,
     kept,
 )
-from images.tools.kontrol_tools import backup_watch, backups, s3
+from images.tools.kontrol_tools import backup_watch, backups, s3, second_store
 from images.tools.kontrol_tools.errors import ToolError
 
 if TYPE_CHECKING:
@@ -35,22 +36,36 @@ def docker(*arguments: str) -> str:
     return subprocess.run(["docker", *arguments], check=True, capture_output=True, text=True).stdout
 
 
-@pytest.fixture(scope="module")
-def endpoint(lab_facts: Path) -> Iterator[str]:
-    """A server of its own, nothing of it on disk."""
+@contextmanager
+def serving(lab_facts: Path, *server: str) -> Iterator[str]:
+    """Run a server of its own, nothing of it on disk, while the block runs."""
     lab = json.loads(lab_facts.read_text(encoding="utf-8"))
     (pinned,) = (name for name in lab["images"] if name.startswith(IMAGE))
     name = f"kontrol-test-{uuid.uuid4().hex[:8]}"
     keys = ("--env", f"ROOT_ACCESS_KEY={KEYS[0]}", "--env", f"ROOT_SECRET_KEY={KEYS[1]}")
     space = ("--tmpfs", "/data", "--tmpfs", "/versions", "--publish", "127.0.0.1::7070")
     image = f"{lab['registry']}/{pinned.removeprefix('docker.io/')}"
-    docker("run", "--detach", "--rm", "--name", name, *space, *keys, image, *SERVER)
+    docker("run", "--detach", "--rm", "--name", name, *space, *keys, image, *server)
     try:
         address = f"http://{docker('port', name, '7070/tcp').splitlines()[0]}"
         wait_answering(address)
         yield address
     finally:
         docker("rm", "--force", name)
+
+
+@pytest.fixture(scope="module")
+def endpoint(lab_facts: Path) -> Iterator[str]:
+    """The server of the first store."""
+    with serving(lab_facts, *SERVER) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def elsewhere(lab_facts: Path) -> Iterator[str]:
+    """The server of a second store, which keeps no versions."""
+    with serving(lab_facts, *SERVER[:3], SERVER[-1]) as address:
+        yield address
 
 
 def wait_answering(address: str) -> None:
@@ -150,6 +165,33 @@ def test_the_exporter_sees_what_is_there(place: backups.Place, tmp_path: Path) -
     (tmp_path / "secret").write_text("CANARY-wrong", encoding="utf-8")
     watch.look()
     assert watch.gauges() == {**told, "kontrol_backup_store_reachable": 0.0}
+
+
+def test_backups_are_copied_to_a_second_server_and_expire_there(
+    place: backups.Place, elsewhere: str, tmp_path: Path
+) -> None:
+    second: dict[str, str] = {"endpoint": elsewhere, "bucket": f"c{uuid.uuid4().hex[:12]}"}
+    for name, key in zip(("access", "secret"), KEYS, strict=True):
+        (tmp_path / name).write_text(key, encoding="utf-8")
+        second[f"{name}_key_file"] = str(tmp_path / name)
+    step = {"second": second, "scratch": str(tmp_path), "keep": 2}
+    there = backups.Place(s3.Store(elsewhere, "us-east-1", *KEYS), second["bucket"], "shop")
+    store(place, "a", 3)
+    assert not s3.has_bucket(there.store, there.bucket)
+    assert second_store.copy(step, place, "a") == second_store.Outcome(["a"])
+    assert s3.has_bucket(there.store, there.bucket)
+    store(place, "b", 2)
+    (tmp_path / "secret").write_text("CANARY-wrong", encoding="utf-8")
+    problem = second_store.copy(step, place, "b").problem
+    assert f"not in the second store: Backup store '{elsewhere}' does not know our keys" in problem
+    assert "CANARY" not in problem
+    (tmp_path / "secret").write_text(KEYS[1], encoding="utf-8")
+    store(place, "c", 1)
+    assert second_store.copy(step, place, "c") == second_store.Outcome(["c", "b"])
+    assert backups.good(there) == backups.good(place)[:2]
+    key = there.key("data", "c", "a b&é")
+    assert s3.get(there.store, there.bucket, key) == b"data"
+    assert s3.keys(there.store, f"{there.bucket}-locks", "") == []
 
 
 def test_locks_are_kept_in_a_bucket_without_versions(place: backups.Place) -> None:
