@@ -75,7 +75,7 @@ def give(region: str, name: str, value: str) -> bool:
     """
     folder = paths.region_state(region)
     holder = Holder("give_secret", region, "give_secret", os.getpid(), socket.gethostname(), state.now())
-    lock, other = warden.take_lock(folder / "lock", holder.to_json(), 0.0)
+    lock, other = warden.take_lock(folder / "lock", holder.to_json())
     if lock is None:
         known = Holder.from_json(other)
         raise KontrolError(f'Region "{region}" is being written to by {known.text() if known else "another run"}; wait')

@@ -70,6 +70,24 @@ CASES = {
         ":2: foundation.backup_bucket: Expected a bucket name of 3 to 63 characters (a-z, 0-9 and -, first and last "
         "not -), found 12345: put it in quotes",
     ),
+    "a second store at no address": spec(
+        f"{HEAD}foundation: {{second_store: {{endpoint: s3.example.com, bucket: Copies}}}}\n",
+        ":2: foundation.second_store.endpoint: Expected the address of an S3 server such as https://s3.example.com, "
+        'without a path, found "s3.example.com"',
+        ":2: foundation.second_store.bucket: Expected a bucket name of 3 to 63 characters (a-z, 0-9 and -, first and "
+        'last not -), found "Copies"',
+    ),
+    "half of a second store": spec(
+        f"{HEAD}foundation: {{second_store: {{bucket: copies}}}}\n",
+        ":2: foundation.second_store.endpoint: Option is missing: give both endpoint and bucket, or leave second_store "
+        'out; here is bucket "copies"',
+    ),
+    "the own store as a second one": spec(
+        f"{HEAD}foundation:\n  second_store:\n    endpoint: http://kontrol-bad-backup-store:7070\n"
+        "    bucket: kontrol-backups\n",
+        ':5: foundation.second_store.bucket: The region\'s own store at "http://kontrol-bad-backup-store:7070" has '
+        'this bucket, so nothing would be in another place, found "kontrol-backups": name a bucket of another store',
+    ),
     "text for a boolean": spec(
         'region: {name: bad, driver: kind, protected: "yes"}\n',
         ':1: region.protected: Expected true or false, found "yes": write true',

@@ -92,7 +92,8 @@ def test_a_backup_comes_with_those_that_it_builds_on_and_is_the_same(
 
 def test_without_a_second_store_nothing_is_done(first: backups.Place, there: Bucket) -> None:
     store(first, "a")
-    for step in ({}, {"second": {}}):
+    steps: tuple[dict[str, Any], ...] = ({}, {"second": {}})
+    for step in steps:
         assert second_store.copy(step, first, "a") == second_store.Outcome()
     assert there.objects == {}
 
@@ -170,7 +171,12 @@ def test_what_lies_there_already_is_not_carried_again(
     there.objects["/copies/shop/data/a/a%20b/1"] = b"a"
     carried: list[str] = []
     real = s3.put_file
-    monkeypatch.setattr(s3, "put_file", lambda *words: (carried.append(words[2]), real(*words))[1])
+
+    def put_file(where: s3.Store, name: str, key: str, file: Path) -> str:
+        carried.append(key)
+        return real(where, name, key, file)
+
+    monkeypatch.setattr(s3, "put_file", put_file)
     assert second_store.copy(step, first, "a").problem == ""
     assert carried == ["shop/data/a/a b/1"]
     assert names(second) == ["a"]

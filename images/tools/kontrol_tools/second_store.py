@@ -88,9 +88,9 @@ class _Carrier:
         chain = [name]
         while (one := self._here.get(chain[-1])) and one.base:
             chain.append(one.base)
-        missing = [one for one in reversed(chain) if one not in self._there]
-        for one in missing:
-            self._carry(self._here.get(one) or backups.chosen(self._first, one))
+        missing = [link for link in reversed(chain) if link not in self._there]
+        for link in missing:
+            self._carry(self._here.get(link) or backups.chosen(self._first, link))
         return missing
 
     def left_out(self, keep: int) -> list[str]:
