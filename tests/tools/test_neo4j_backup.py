@@ -291,7 +291,7 @@ def second(step: dict[str, Any]) -> Iterator[Bucket]:
         yield there
 
 
-def test_a_backup_is_copied_to_the_second_store_while_the_lock_is_held(
+def test_a_backup_is_copied_to_the_second_store(
     graph: Graph, api: fake_api.Api, bucket: Bucket, step: dict[str, Any], second: Bucket
 ) -> None:
     assert job(step)["copied"] == ["one"]
@@ -302,6 +302,30 @@ def test_a_backup_is_copied_to_the_second_store_while_the_lock_is_held(
         ["state.json", *(f"{name}.{end}" for name in ("dump", "load") for end in ("allowed", "code", "log"))]
     )
     assert not locked(bucket)
+
+
+def test_a_job_that_is_ended_while_it_copies_says_so(
+    graph: Graph,
+    api: fake_api.Api,
+    bucket: Bucket,
+    step: dict[str, Any],
+    second: Bucket,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class EndedError(Exception):
+        pass
+
+    def end(*_: Any) -> None:
+        assert locked(bucket)
+        neo4j_job.leave(StatefulSet.from_arguments(step), place(step), Work.from_arguments(step), lambda _: None)
+        raise EndedError
+
+    real = s3.get_file
+    monkeypatch.setattr(s3, "get_file", lambda *words: end() if words[3].name == "carried" else real(*words))
+    with pytest.raises(EndedError):
+        job(step)
+    assert backups.last_attempt(place(step))["error"] == "It was ended before it was copied to the second store"
+    assert (backups.chosen(place(step)).backup, api.replicas) == ("one", 1)
 
 
 def test_a_second_store_that_is_down_makes_the_job_red_and_nothing_worse(

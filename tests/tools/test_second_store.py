@@ -221,6 +221,18 @@ def test_a_dump_is_compared_with_the_checksum_of_its_manifest(
     assert second.sizes("data/") == {}, "what is wrong is not stored"
 
 
+def test_one_that_was_made_again_under_its_name_is_copied_again(
+    first: backups.Place, second: backups.Place, step: dict[str, Any]
+) -> None:
+    for body in (b"graph", b"grabh"):
+        s3.put(first.store, first.bucket, first.key("data", "g.dump"), body)
+        more = {"sha256": hashlib.sha256(body).hexdigest()}
+        told = backups.Manifest("g", "", NOW - 10, NOW, 5, 1, {}, {"nodes": {"rows": 1}}, more)
+        backups.publish(first, told)
+        assert second_store.copy(step, first, "g") == second_store.Outcome(["g"])
+        assert (backups.good(second), second.read("data", "g.dump")) == ([told], body)
+
+
 def test_less_than_the_store_said_is_not_taken_for_the_whole(
     first: backups.Place, second: backups.Place, step: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

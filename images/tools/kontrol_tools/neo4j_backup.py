@@ -176,6 +176,7 @@ def finish(step: Mapping[str, Any]) -> dict[str, Any]:
         if "error" in state:
             raise ToolError(state["error"])
         result = _finish(step, work, place)
+        work.add(complete=True)
         (work.folder / DUMP).unlink(missing_ok=True)  # its room is that of what is copied
         copied = second_store.copy(step, place, state["id"])
         if problems := [text for text in (state.get("late", ""), copied.problem) if text]:

@@ -132,5 +132,6 @@ def leave(server: StatefulSet, place: Place, work: Work, sleep: Callable[[float]
     if "stopping" in state and "started_again" not in state:
         server.scale(1)
     if _going_on(work):
-        backups.note(place, state["id"], "It was ended before it was complete")
+        lacking = "copied to the second store" if "complete" in state else "complete"
+        backups.note(place, state["id"], f"It was ended before it was {lacking}")
         backups.give_back(place, state["id"])

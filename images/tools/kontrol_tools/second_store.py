@@ -81,7 +81,8 @@ class _Carrier:
     def __init__(self, first: Place, second: Place, file: Path) -> None:
         self._first, self._second, self._file = first, second, file
         self._here = {one.backup: one for one in backups.good(first)}
-        self._there = {one.backup: one for one in backups.good(second)}
+        there = backups.good(second)  # a Job that was killed may have made one again under its name
+        self._there = {one.backup: one for one in there if self._here.get(one.backup, one) == one}
 
     def bring(self, name: str) -> list[str]:
         """Copy a backup with those that it builds on, these first; return the ids of what was not there yet."""
@@ -99,10 +100,11 @@ class _Carrier:
         return [one.backup for one in both[:keep] if one.backup not in self._there]
 
     def _carry(self, manifest: Manifest) -> None:
+        digest = str(manifest.more.get("sha256", ""))
         there = backups.data_of(self._second, manifest.backup)
         for key, size in backups.data_of(self._first, manifest.backup).items():
-            if there.get(key) != size:
-                self._carry_object(key, size, str(manifest.more.get("sha256", "")))
+            if digest or there.get(key) != size:
+                self._carry_object(key, size, digest)
         self._there[manifest.backup] = backups.publish(self._second, manifest)
 
     def _carry_object(self, key: str, size: int, digest: str) -> None:
