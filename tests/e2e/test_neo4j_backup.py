@@ -99,9 +99,14 @@ class Graphs:
         return True
 
     def unlocked(self, within: float) -> None:
-        """Wait until nobody holds the lock."""
+        """Wait until nobody holds the lock: it was given back, or has ended."""
         place = self.jobs.place
-        wait_until(lambda: s3.get(place.store, place.locks, place.lock) is None, within)
+
+        def free() -> bool:
+            held = s3.get(place.store, place.locks, place.lock)
+            return held is None or json.loads(held)["until"] < time.time()
+
+        wait_until(free, within)
 
 
 def intact(place: backups.Place, before: backups.Manifest) -> bool:
