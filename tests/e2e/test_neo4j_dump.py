@@ -35,7 +35,6 @@ server.jvm.additional=--add-opens=java.base/java.io=ALL-UNNAMED
 server.jvm.additional=--add-opens=java.base/sun.nio.ch=ALL-UNNAMED
 """
 SCRATCH = CONFIGURATION.replace("data=/data", "data=/scratch")
-SERVE = 'eval "exec $(neo4j console --dry-run)"'
 FILL = """
 CREATE CONSTRAINT route IF NOT EXISTS FOR (r:Route) REQUIRE r.id IS UNIQUE;
 UNWIND range(1, 500) AS i CREATE (:Account {id: i, name: 'a' + i, opened: date('2024-01-01') + duration({days: i})});
@@ -90,7 +89,7 @@ class Stage:
         """Start a server on a volume and answer its name on the network."""
         called = f"{self.name}-{name}"
         run, *rest = self._neo4j((f"{volume}:/data",), {"NEO4J_CONF": "/run/config/kontrol/neo4j"})
-        self.tool("docker", run, "--detach", "--name", called, *rest, "/bin/bash", "-c", SERVE)
+        self.tool("docker", run, "--detach", "--name", called, *rest, "/bin/bash", "-c", JOBS["__neo4j_serve"])
         return called
 
     def stop(self, called: str) -> None:
@@ -208,6 +207,17 @@ def state(stage: Stage, **known: Any) -> None:
     """Tell the containers of a backup's Job what the one that stops the server tells."""
     text = {"started": 1.0, "locked": True, "version": "5", "schema": 0, **known}
     stage.shell('rm -rf /job/*; echo "$1" >/job/state.json; touch /job/dump.allowed', json.dumps(text), volume="job")
+
+
+def test_a_server_that_was_killed_is_started_again_where_it_was(stage: Stage) -> None:
+    """As the kubelet does it: what is in the folders of the pod stays, and the number of the process is the same."""
+    server = stage.serve("killed", "killed")
+    _, before = stage.asked(server, "CREATE (:Account {id: 1})")
+    stage.tool("docker", "kill", "--signal", "KILL", server)
+    stage.tool("docker", "start", server)
+    _, after = stage.asked(server)
+    assert after == before
+    stage.stop(server)
 
 
 def test_a_dump_is_carried_loaded_and_proven(stage: Stage) -> None:
