@@ -114,7 +114,8 @@ def copies(bare: Region, tmp_path_factory: pytest.TempPathFactory) -> Iterator[C
         give(region)
         region.run("bootstrap").green()
         image = local(region, next(ref for ref in region.lab["images"] if "versitygw" in ref))
-        start_store(store, NETWORK, image, "--tmpfs", "/data:mode=1777,size=200m", keys=KEYS)
+        disk = ("--user", "0", "--tmpfs", "/data:size=200m")  # after a stop Docker gives it to root, whoever had it
+        start_store(store, NETWORK, image, *disk, keys=KEYS)
         graph = Graphs(region, BackupJobs(region, "neo4j"), Relay(""), "")
         graph.cypher(FILL)
         query(region, TABLE)
