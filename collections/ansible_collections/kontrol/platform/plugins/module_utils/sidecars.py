@@ -50,8 +50,8 @@ def sidecar_containers(component: str, settings: Object) -> list[Object]:
             key password); store_volume: name of the data's volume when the probe is to tell its space; metrics_port:
             of the database on the loopback address, 0 for none; telemetry: whether there is a gateway; region: name;
             backups: which ones the probe watches: endpoint, bucket, secret (a Secret with access_key and secret_key)
-            and rpo_seconds (0 for none); foreign: whether the store is another region's; second: endpoint, bucket and
-            secret of the second store, empty for none.
+            and rpo_seconds (0 for none); foreign: whether the store is another region's; second: endpoint, bucket,
+            region and secret of the second store, empty for none.
     """
     del component
     return [_probe(settings), collector(settings["collector_image"], _CONFIG, _COLLECTOR_SIZE, _collector_mounts())]
@@ -180,7 +180,7 @@ def sidecar_config(component: str, settings: Object) -> dict[str, str]:
 
 def _store(store: Object, keys: str) -> Object:
     """Return where a store is and in which files its keys are, as the probe is told."""
-    where = {name: store[name] for name in ("endpoint", "bucket")}
+    where = {name: store[name] for name in ("endpoint", "bucket", "region") if name in store}
     return {**where, **{f"{name}_file": f"{keys}/{name}" for name in ("access_key", "secret_key")}}
 
 

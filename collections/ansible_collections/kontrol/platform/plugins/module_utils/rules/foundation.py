@@ -22,6 +22,7 @@ PATTERNS: Final = {
         "the address of an S3 server such as https://s3.example.com, without a path",
     ),
     "second_store.bucket": (f"^({_BUCKET})?$", _NAME_OF_BUCKET),
+    "second_store.region": ("^[a-z0-9-]+$", "a region of S3 such as eu-central-1"),
 }
 SECOND: Final = "foundation.second_store"
 

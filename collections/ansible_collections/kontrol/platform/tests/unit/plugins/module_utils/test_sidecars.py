@@ -52,7 +52,12 @@ def test_the_database_is_only_read() -> None:
         assert set(owned) <= {"probe-log", "collector-state"}
 
 
-SECOND = {"endpoint": "https://s3.example.com", "bucket": "copies", "secret": "clickhouse-second-store"}
+SECOND = {
+    "endpoint": "https://s3.example.com",
+    "bucket": "copies",
+    "region": "eu-central-1",
+    "secret": "clickhouse-second-store",
+}
 
 
 @pytest.mark.parametrize("more", [{}, {"backups": BACKUPS}, {"backups": BACKUPS | {"second": SECOND}}])
@@ -96,6 +101,7 @@ def test_the_keys_of_a_second_store_are_apart_from_those_of_the_first_one() -> N
     assert step["backups"]["second"] == {
         "endpoint": "https://s3.example.com",
         "bucket": "copies",
+        "region": "eu-central-1",
         "access_key_file": "/run/secrets/kontrol/second/access_key",
         "secret_key_file": "/run/secrets/kontrol/second/secret_key",
     }

@@ -61,7 +61,10 @@ def test_the_own_store_is_no_second_one(endpoint: str, bucket: str) -> None:
         ("bucket", "Copies", False),
         ("bucket", "a.b.c", False),
         ("bucket", "ab", False),
+        ("region", "eu-central-1", True),
+        ("region", "", False),
+        ("region", "EU west", False),
     ],
 )
-def test_an_address_has_no_login_and_no_path_and_a_bucket_is_one(option: str, text: str, good: bool) -> None:
+def test_an_address_has_no_login_and_no_path_and_bucket_and_region_are_such(option: str, text: str, good: bool) -> None:
     assert bool(re.search(foundation.PATTERNS[f"second_store.{option}"][0], text)) is good
