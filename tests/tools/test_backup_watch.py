@@ -141,7 +141,8 @@ def test_only_a_store_that_is_declared_is_told(bucket: Bucket, step: dict[str, A
                 break
             time.sleep(0.05)
         assert (gauges()[SECOND_REACHABLE], gauges()[REACHABLE]) == (1.0, 1.0)
-    assert not [name for name in backup_watch.start(step | {"second": {}})() if "second_store" in name]
+    none = backup_watch.start(step | {"second": {}})()
+    assert [str(none[name]) for name in (SECOND_REACHABLE, SECOND_NEWEST)] == ["nan", "nan"], "told, and never an alert"
 
 
 def test_the_end_of_an_attempt_that_nobody_can_read_is_no_success(bucket: Bucket, step: dict[str, Any]) -> None:

@@ -58,7 +58,7 @@ class Scripted:
 def values(loop: exporter.Loop) -> dict[str, float]:
     """The series of the page by name and labels."""
     lines = [line for line in loop.numbers.text().splitlines() if not line.startswith("#")]
-    assert all(re.fullmatch(r"[a-z_]+\{[^}]*\} [0-9.e+-]+", line) for line in lines)
+    assert all(re.fullmatch(r"[a-z_]+\{[^}]*\} ([0-9.e+-]+|NaN)", line) for line in lines)
     return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in lines}
 
 

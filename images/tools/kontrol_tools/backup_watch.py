@@ -8,6 +8,7 @@ it all the same: the newest backup of a store that does not answer grows old, to
 
 from __future__ import annotations
 
+import math
 import sys
 import threading
 import time
@@ -23,6 +24,10 @@ INTERVAL_SECONDS: Final = 60.0
 STALE_SECONDS: Final = 180.0
 """How old the last good look may be: one that takes longer hangs, and the store counts as one that does not answer."""
 _SECOND: Final = "kontrol_backup_second_store"
+_NEWEST: Final = f"{_SECOND}_newest_good_timestamp_seconds"
+_REACHABLE: Final = f"{_SECOND}_reachable"
+_NO_SECOND: Final = {_NEWEST: math.nan, _REACHABLE: math.nan}
+"""What is told of a second store that is not declared: every rule finds its series, and no comparison is true."""
 
 
 class Watch:
@@ -86,12 +91,12 @@ class SecondWatch(Watch):
     """Watches the copies in the second store, which is only read; `second` in the step names it, see second_store."""
 
     store = "second store"
-    reachable = f"{_SECOND}_reachable"
+    reachable = _REACHABLE
 
     def _look(self) -> dict[str, float]:
         place = second_store.declared(self._step, self._component)
         newest = next(iter(backups.good(place)), None) if place else None
-        return {f"{_SECOND}_newest_good_timestamp_seconds": newest.started if newest else 0.0}
+        return {_NEWEST: newest.started if newest else 0.0}
 
     def gauges(self) -> dict[str, float]:
         """Return when the newest good backup that is there began, 0 for none, and whether the store answers."""
@@ -99,8 +104,8 @@ class SecondWatch(Watch):
 
 
 def start(step: Mapping[str, Any]) -> Callable[[], dict[str, float]]:
-    """Look in the background until the program ends; return what tells of each store that was declared."""
+    """Look in the background until the program ends; return what tells of both stores."""
     watches = [Watch(step), *([SecondWatch(step)] if step.get("second") else [])]
     for watch in watches:
         threading.Thread(target=watch.run, args=(threading.Event(),), daemon=True).start()
-    return lambda: {name: value for watch in watches for name, value in watch.gauges().items()}
+    return lambda: _NO_SECOND | {name: value for watch in watches for name, value in watch.gauges().items()}

@@ -5,6 +5,7 @@ Runs beside the database in its pod and listens on the loopback address alone: a
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import threading
@@ -92,7 +93,7 @@ class Numbers:
         with self._lock:
             lines = [*self._outcomes(), *self._histogram()]
             for name, value in sorted({**self._gauges, **self._more()}.items()):
-                lines += [f"# TYPE {name} gauge", f'{name}{{database="{self._database}"}} {value!r}']
+                lines += [f"# TYPE {name} gauge", f'{name}{{database="{self._database}"}} {_number(value)}']
         return "\n".join(lines) + "\n"
 
     def _outcomes(self) -> list[str]:
@@ -116,6 +117,11 @@ class Numbers:
 
     def _labels(self, operation: str) -> str:
         return f'database="{self._database}",operation="{operation}"'
+
+
+def _number(value: float) -> str:
+    """Return a number as Prometheus's text format writes it."""
+    return "NaN" if math.isnan(value) else repr(value)
 
 
 class Beat:
