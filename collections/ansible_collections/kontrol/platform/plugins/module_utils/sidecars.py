@@ -180,7 +180,7 @@ def sidecar_config(component: str, settings: Object) -> dict[str, str]:
 
 def _store(store: Object, keys: str) -> Object:
     """Return where a store is and in which files its keys are, as the probe is told."""
-    where = {name: store[name] for name in ("endpoint", "bucket", "region") if name in store}
+    where: Object = {name: store[name] for name in ("endpoint", "bucket", "region") if name in store}
     return {**where, **{f"{name}_file": f"{keys}/{name}" for name in ("access_key", "secret_key")}}
 
 
