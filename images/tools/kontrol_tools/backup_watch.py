@@ -62,20 +62,19 @@ class Watch:
         """Look once, and write one line when a problem appears, changes or is over."""
         before = self._problem
         try:
-            self._seen = self._look()
+            self._look()
             self._looked, self._problem = self._clock(), ""
         except ToolError as error:
             self._looked, self._problem = None, str(error)
         if self._problem != before:
             sys.stderr.write(f"{self.store}: {self._problem or 'seen again'}\n")
 
-    def _look(self) -> dict[str, float]:
-        """Return what is seen. Raises ToolError."""
+    def _look(self) -> None:
+        """Keep what is seen, also of a store that then takes nothing. Raises ToolError."""
         place = backups.Place.from_arguments(self._step, self._component)
         self._seen = backups.gauges(place)
         if self._step.get("foreign") is not True:
             backups.try_writing(place)
-        return self._seen
 
     def gauges(self) -> dict[str, float]:
         """Return what was seen last, and whether the store answers and takes something."""
@@ -93,10 +92,10 @@ class SecondWatch(Watch):
     store = "second store"
     reachable = _REACHABLE
 
-    def _look(self) -> dict[str, float]:
+    def _look(self) -> None:
         place = second_store.declared(self._step, self._component)
         newest = next(iter(backups.good(place)), None) if place else None
-        return {_NEWEST: newest.started if newest else 0.0}
+        self._seen = {_NEWEST: newest.started if newest else 0.0}
 
     def gauges(self) -> dict[str, float]:
         """Return when the newest good backup that is there began, 0 for none, and whether the store answers."""

@@ -45,6 +45,7 @@ RECOVERABLE_DAYS: Final = 7.0
 HALF_WRITTEN_SECONDS: Final = DAY_SECONDS
 """Age from which data without a manifest is taken for what a dead backup has left."""
 LONGEST_ERROR: Final = 300
+_KEEP: Final = 14
 KILLED: Final = "It was killed, or its node was lost: it began and never ended"
 
 
@@ -264,6 +265,11 @@ def own_objects(place: Place, name: str) -> tuple[int, int]:
     """Return how many objects, and bytes, the data of a backup has. Raises ToolError."""
     sizes = data_of(place, name).values()
     return len(sizes), sum(sizes)
+
+
+def to_keep(step: Mapping[str, Any]) -> int:
+    """Return the argument `keep`: how many good backups stay (14), at least 1. Raises ArgumentError."""
+    return max(int(arguments.number(step, "keep", _KEEP)), 1)
 
 
 def expire(place: Place, keep: int, now: float) -> list[str]:

@@ -59,7 +59,7 @@ def backup(step: Mapping[str, Any]) -> dict[str, Any]:
         manifest = _made(client, step, names, identity, base)
         refuse_collapse(manifest, previous, smaller=step.get("smaller") is True)
         backups.publish(place, manifest)
-        expired = backups.expire(place, int(arguments.number(step, "keep", 14)), time.time())
+        expired = backups.expire(place, backups.to_keep(step), time.time())
         copied = second_store.copy(step, place, identity)
         if copied.problem:
             raise ToolError(f"Backup '{identity}' is complete, but {copied.problem}")

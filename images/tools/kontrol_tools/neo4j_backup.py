@@ -215,7 +215,7 @@ def _finish(step: Mapping[str, Any], work: Work, place: Place) -> dict[str, Any]
     )
     _refuse_collapse(manifest, next(iter(backups.good(place)), None), smaller=step.get("smaller") is True)
     backups.publish(place, manifest)
-    expired = backups.expire(place, int(arguments.number(step, "keep", 14)), time.time())
+    expired = backups.expire(place, backups.to_keep(step), time.time())
     return {
         **summary(manifest),
         "seconds": manifest.seconds,

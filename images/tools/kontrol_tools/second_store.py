@@ -10,7 +10,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from . import arguments, backups, s3
 from .backups import Manifest, Place
@@ -18,9 +18,6 @@ from .errors import ArgumentError, ToolError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-KEEP: Final = 14.0
-"""Good backups to keep, where nobody says otherwise."""
 
 
 @dataclass
@@ -60,7 +57,7 @@ def copy(step: Mapping[str, Any], first: Place, name: str) -> Outcome:
     except ToolError as error:
         return Outcome([], f"not in the second store: {error}")
     try:
-        keep = max(int(arguments.number(step, "keep", KEEP)), 1)
+        keep = backups.to_keep(step)
         for one in carrier.left_out(keep):
             outcome.copied += carrier.bring(one)
         backups.expire(second, keep, time.time())

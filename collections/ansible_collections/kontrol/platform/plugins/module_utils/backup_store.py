@@ -30,9 +30,14 @@ UNPRIVILEGED: Final = 65532
 START_SECONDS: Final = 20.0
 
 
-def endpoint_of(region: str) -> str:
-    """Return the address of a region's own store as pods see it."""
-    return f"http://kontrol-{region}-backup-store:{PORT}"
+def host_of(region: str, *, borrowed: bool = False) -> str:
+    """Return the host of a store, which is the name of its container; `borrowed` as in BackupStore."""
+    return f"kontrol-{region}-{'source' if borrowed else 'backup'}-store"
+
+
+def endpoint_of(region: str, *, borrowed: bool = False) -> str:
+    """Return the address of a store as pods see it."""
+    return f"http://{host_of(region, borrowed=borrowed)}:{PORT}"
 
 
 class BackupStoreError(KontrolError):
@@ -63,12 +68,12 @@ class BackupStore:
     @property
     def name(self) -> str:
         """Name of the container, and of the host under which pods reach it."""
-        return f"kontrol-{self.region}-{'source' if self.borrowed else 'backup'}-store"
+        return host_of(self.region, borrowed=self.borrowed)
 
     @property
     def endpoint(self) -> str:
         """Address of the store as pods see it."""
-        return f"http://{self.name}:{PORT}"
+        return endpoint_of(self.region, borrowed=self.borrowed)
 
     def verdict(self, credentials: Callable[[], tuple[str, str]] | None) -> str:
         """Return what `ensure` would do: create, update or none.
